@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session that lives
+ *
+ * The engine on a loop: connects, logs in, runs commands, notices that a
+ * connection is lost, comes back, and at the end logs out. It belongs to the
+ * loop's thread; every function but initiator_new() and initiator_free() must be
+ * called there, and every callback comes from there.
+ *
+ *	NEW --start--> CONNECTING --> LOGGING_IN --> UP ---lost---> DOWN
+ *	                   ^                          ^               |
+ *	                   |                          | release       | back-off 1 s … 30 s
+ *	                   +------ (again) ------ VERIFYING <---------+
+ *	any --logout/close--> CLOSING --> CLOSED
+ *
+ * The first login is tried once (every address, redirects followed): its
+ * failure is the caller's answer. Later logins are repeated without end.
+ *
+ * While the session is down, commands wait in order. After hold_ns they fail with
+ * -EIO, and new ones fail at once, until the session is up again. After a re-login
+ * commands stay held until the owner has compared the units (callback verify) and
+ * calls initiator_release().
+ */
+#ifndef INITIATOR_INITIATOR_H
+#define INITIATOR_INITIATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/loop.h"
+#include "io/tcp.h"
+#include "iscsi/engine.h"
+#include "scsi/cmd.h"
+
+struct initiator;
+
+#define INITIATOR_MAX_ADDRS 16
+
+enum initiator_state {
+	INITIATOR_NEW,
+	INITIATOR_CONNECTING,
+	INITIATOR_LOGGING_IN,
+	INITIATOR_VERIFYING, /* logged in again, only probe commands pass */
+	INITIATOR_UP,
+	INITIATOR_DOWN,      /* waiting for the next attempt */
+	INITIATOR_CLOSING,
+	INITIATOR_CLOSED,
+};
+
+/* Why a login did not come about. */
+struct initiator_failure {
+	int error;             /* -errno: -ECONNREFUSED, -ETIMEDOUT, …, -EPROTO the peer does not speak iSCSI as it must, -EREMOTEIO a login status */
+	uint16_t login_status; /* class << 8 | detail with -EREMOTEIO */
+	bool connected;        /* TCP was up: the failure is one of login */
+	char text[256];        /* for people: which address, what happened */
+};
+
+struct initiator_ops {
+	/* The first login has succeeded. */
+	void (*up)(void *user);
+	/* The first login has failed; closed() follows. */
+	void (*failed)(void *user, const struct initiator_failure *f);
+	/* Connection lost; @why for the log. Once per loss, not per attempt. */
+	void (*down)(void *user, const char *why);
+	/* Logged in again after down(): compare the units, then initiator_release(). */
+	void (*verify)(void *user);
+	/* hold_ns have passed while down: commands fail from now on until the next release. */
+	void (*hold_expired)(void *user);
+	/* A line for the log (async message, abort, redirect, attempt failed). At most one a second. */
+	void (*note)(void *user, const char *text);
+	/* The end: no callback follows, initiator_free() may be called (not from inside this callback). */
+	void (*closed)(void *user);
+};
+
+struct initiator_cfg {
+	struct loop *loop;
+	struct iscsi_session_cfg session;  /* copied with its strings */
+	struct tcp_addr addr[INITIATOR_MAX_ADDRS]; /* tried in this order, each time */
+	unsigned n_addrs;
+	uint64_t connect_timeout_ns;       /* each address; 0: 5 s */
+	uint64_t first_login_timeout_ns;   /* all of the first login; 0: 30 s */
+	uint64_t hold_ns;                  /* 0: 60 s */
+	uint64_t retry_min_ns, retry_max_ns; /* 0: 1 s, 30 s */
+	unsigned n_commands;               /* on the wire at once; 0: 128 */
+	const struct initiator_ops *ops;
+	void *user;
+};
+
+/* Any thread. 0, -ENOMEM, -EINVAL. */
+int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg);
+/* Any thread, in state NEW or CLOSED. NULL is fine; returns NULL. */
+struct initiator *initiator_free(struct initiator *i);
+
+void initiator_start(struct initiator *i);
+/* Other commands may go on again. No effect unless VERIFYING. */
+void initiator_release(struct initiator *i);
+/*
+ * Logout "close the session", wait for the answer and Time2Wait, close. The caller
+ * has drained its commands; what is left fails with -ECANCELED. Bounded by the
+ * session's logout_timeout_ns + time2wait (at most 5 s of it). When no connection
+ * is up the session is closed at once. closed() follows in every case.
+ */
+void initiator_logout(struct initiator *i);
+/* Closes without a word to the target. closed() follows. */
+void initiator_close(struct initiator *i);
+
+/* The path of every unit of this session; `path` is the struct initiator. */
+extern const struct scsi_path_ops initiator_path_ops;
+
+struct initiator_status {
+	enum initiator_state state;
+	uint16_t tsih;
+	unsigned n_connections;            /* in full feature phase: 0 or more */
+	uint16_t cid;
+	struct tcp_addr local, peer;       /* of the leading connection, valid when n_connections > 0 */
+	struct iscsi_params params;        /* negotiated */
+	uint64_t n_reconnects;
+	unsigned n_commands;               /* waiting and on the wire */
+};
+void initiator_get_status(const struct initiator *i, struct initiator_status *ret);
+
+#endif
