@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connection: its state, its life, and the PDUs that are about it
+ *
+ * Every PDU that carries status advances StatSN by one (RFC 7143 §4.2.2.2); an
+ * R2T, a Data-In without status and a NOP-In that asks do not. Over TCP a number
+ * that is not the expected one means that one side has lost count, which at
+ * ErrorRecoveryLevel 0 ends the connection.
+ */
+#include "iscsi/internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *conn_state_name(enum conn_state state)
+{
+	switch (state) {
+	case CONN_XPT_WAIT: return "XPT_WAIT";
+	case CONN_IN_LOGIN: return "IN_LOGIN";
+	case CONN_LOGGED_IN: return "LOGGED_IN";
+	case CONN_IN_LOGOUT: return "IN_LOGOUT";
+	case CONN_LOGOUT_REQUESTED: return "LOGOUT_REQUESTED";
+	case CONN_DEAD: return "FREE";
+	}
+	return "?";
+}
+
+bool conn_move(struct iscsi_conn *c, enum conn_input input)
+{
+#define R(label, from, in, to) {from, in, to},
+	static const struct {
+		enum conn_state from;
+		enum conn_input input;
+		enum conn_state to;
+	} rule[] = {CONN_RULES(R)};
+#undef R
+
+	for (size_t i = 0; i < ARRAY_SIZE(rule); i++) {
+		if (rule[i].from == c->state && rule[i].input == input) {
+			c->state = rule[i].to;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool conn_in_full_feature(const struct iscsi_conn *c)
+{
+	return c->state == CONN_LOGGED_IN || c->state == CONN_LOGOUT_REQUESTED;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid)
+{
+	struct iscsi_conn *c;
+
+	if (s->n_conns >= (s->up ? s->active.MaxConnections : 1))
+		return -EBUSY;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->stage = malloc(STAGE_BYTES);
+	if (!c->stage) {
+		free(c);
+		return -ENOMEM;
+	}
+	c->session = s;
+	c->cid = cid;
+	c->state = CONN_XPT_WAIT;
+	c->leading = s->n_conns == 0;
+	c->nop_itt = PDU_TAG_NONE;
+	c->logout_itt = PDU_TAG_NONE;
+	list_init(&c->control);
+	list_init(&c->bursts);
+	list_append(&s->conns, &c->node);
+	s->n_conns++;
+	*ret_conn = c;
+	return 0;
+}
+
+struct iscsi_conn *conn_free(struct iscsi_conn *c)
+{
+	if (!c)
+		return NULL;
+	if (c->state != CONN_DEAD) {
+		c->state = CONN_DEAD;
+		conn_bury(c);
+	}
+	list_remove(&c->node);
+	c->session->n_conns--;
+	login_clear(&c->login);
+	free(c->rx_data);
+	free(c->stage);
+	free(c);
+	return NULL;
+}
+
+/* What every end has in common; the state is CONN_DEAD already. */
+void conn_bury(struct iscsi_conn *c)
+{
+	conn_tx_clear(c);
+	if (c->rx_task) {
+		task_release(c->rx_task);
+		c->rx_task = NULL;
+	}
+	session_conn_gone(c->session, c);
+}
+
+static void drop(struct iscsi_conn *c, const char *fmt, va_list ap)
+{
+	struct iscsi_session *s = c->session;
+	bool login = c->state == CONN_IN_LOGIN, logout = c->state == CONN_IN_LOGOUT;
+	struct queued_event *q;
+
+	if (c->state == CONN_DEAD)
+		return;
+	conn_move(c, login ? CONN_LOGIN_FAILED : CONN_LOST);
+	/* A connection that goes while logging out has gone the way it should. */
+	q = session_event(s,
+			  login    ? ISCSI_EV_LOGIN_FAILED
+			  : logout ? ISCSI_EV_LOGGED_OUT
+				   : ISCSI_EV_CONN_DOWN,
+			  c);
+	q->ev.timed_out = logout;
+	q->ev.time2wait_s = (uint16_t)c->params.DefaultTime2Wait;
+	q->ev.time2retain_s = (uint16_t)c->params.DefaultTime2Retain;
+	vsnprintf(q->text, sizeof(q->text), fmt, ap);
+	if (!login && !logout)
+		s->stats.n_conn_lost++;
+	conn_bury(c);
+}
+
+void conn_drop(struct iscsi_conn *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	drop(c, fmt, ap);
+	va_end(ap);
+}
+
+int conn_violation(struct iscsi_conn *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->state != CONN_DEAD)
+		c->session->stats.n_protocol_errors++;
+	va_start(ap, fmt);
+	drop(c, fmt, ap);
+	va_end(ap);
+	return -EPROTO;
+}
+
+void conn_lost(struct iscsi_conn *c, const char *why, uint64_t now_ns)
+{
+	c->now_ns = now_ns;
+	conn_drop(c, "%s", why);
+}
+
+void conn_start(struct iscsi_conn *c, uint64_t now_ns)
+{
+	c->now_ns = now_ns;
+	c->last_rx_ns = now_ns;
+	if (conn_move(c, CONN_TRANSPORT_UP))
+		login_start(c);
+}
+
+uint16_t conn_cid(const struct iscsi_conn *c)
+{
+	return c->cid;
+}
+
+const struct iscsi_params *conn_params(const struct iscsi_conn *c)
+{
+	return &c->params;
+}
+
+bool conn_alive(const struct iscsi_conn *c)
+{
+	return c->state != CONN_DEAD;
+}
+
+void conn_send_nop(struct iscsi_conn *c)
+{
+	struct pdu p = {
+		.opcode = PDU_NOP_OUT, .immediate = true, .final = true, .ttt = PDU_TAG_NONE};
+
+	c->nop_itt = p.itt = session_next_itt(c->session);
+	c->nop_deadline_ns = c->now_ns + c->session->cfg.nop_timeout_ns;
+	conn_send(c, &p, NULL, 0);
+}
+
+/* ---- headers ----------------------------------------------------------- */
+
+static bool needs_statsn(const struct pdu *p)
+{
+	switch (p->opcode) {
+	case PDU_R2T: return false;
+	case PDU_DATA_IN: return p->u.data_in.has_status;
+	case PDU_NOP_IN: return p->itt != PDU_TAG_NONE;
+	default: return true;
+	}
+}
+
+static uint32_t declared_max(const struct iscsi_conn *c)
+{
+	/* Until login is over the default holds, whatever we have declared (§13.12). */
+	return c->state == CONN_IN_LOGIN ? 8192 : c->params.MaxRecvDataSegmentLength;
+}
+
+static int room_for_data(struct iscsi_conn *c)
+{
+	uint8_t *grown;
+
+	if (c->rx.n_data <= c->n_rx_data_room)
+		return 0;
+	grown = realloc(c->rx_data, c->rx.n_data);
+	if (!grown) {
+		conn_drop(c, "out of memory");
+		return -ENOMEM;
+	}
+	c->rx_data = grown;
+	c->n_rx_data_room = c->rx.n_data;
+	return 0;
+}
+
+int conn_on_header(struct iscsi_conn *c)
+{
+	const struct pdu *p = &c->rx;
+	const char *why;
+	struct iscsi_task *t;
+
+	if (p->opcode < PDU_NOP_IN)
+		return conn_violation(c, "a target must not send a %s", pdu_name(p->opcode));
+	if ((c->state == CONN_IN_LOGIN) != (p->opcode == PDU_LOGIN_RSP))
+		return conn_violation(c, "%s in state %s", pdu_name(p->opcode),
+				      conn_state_name(c->state));
+	if (p->n_data > declared_max(c))
+		return conn_violation(c, "%s with %u bytes of data, more than we declared to take",
+				      pdu_name(p->opcode), p->n_data);
+	if (p->opcode != PDU_DATA_IN)
+		return room_for_data(c);
+
+	t = session_find(c->session, c, p->itt);
+	if (!t)
+		return conn_violation(c, "Data-In for no command of ours (ITT 0x%08x)", p->itt);
+	if (task_check_data_in(t, p, &why))
+		return conn_violation(c, "%s", why);
+	c->rx_task = t;
+	task_hold(t);
+	return 0;
+}
+
+int conn_take_statsn(struct iscsi_conn *c)
+{
+	const struct pdu *p = &c->rx;
+
+	if (!needs_statsn(p))
+		return 0;
+	if (!c->statsn_known) {
+		c->statsn_known = true;
+		c->expstatsn = p->statsn;
+	}
+	if (p->statsn != c->expstatsn)
+		return conn_violation(c, "StatSN %u in a %s where %u was due", p->statsn,
+				      pdu_name(p->opcode), c->expstatsn);
+	c->expstatsn++;
+	return 0;
+}
+
+void conn_on_data_in(struct iscsi_conn *c)
+{
+	struct iscsi_task *t = c->rx_task;
+	const struct pdu *p = &c->rx;
+	const char *why;
+
+	c->rx_task = NULL;
+	if (conn_take_statsn(c) == 0) {
+		session_window(c->session, p);
+		/* A reset or the owner may have ended the task while its data was landing. */
+		if (t->state == TASK_SENT && t->itt == p->itt && task_on_data_in(t, p, &why)) {
+			task_release(t);
+			conn_violation(c, "%s", why);
+			return;
+		}
+	}
+	task_release(t);
+}
+
+/* ---- the PDUs ---------------------------------------------------------- */
+
+static void on_scsi_response(struct iscsi_conn *c)
+{
+	struct iscsi_task *t = session_find(c->session, c, c->rx.itt);
+	const char *why;
+
+	if (!t)
+		conn_violation(c, "SCSI Response for no command of ours (ITT 0x%08x)", c->rx.itt);
+	else if (task_on_response(t, &c->rx, c->rx_data, c->rx.n_data, &why))
+		conn_violation(c, "%s", why);
+}
+
+static void on_r2t(struct iscsi_conn *c)
+{
+	struct iscsi_task *t = session_find(c->session, c, c->rx.itt);
+	const char *why;
+
+	if (!t)
+		conn_violation(c, "R2T for no command of ours (ITT 0x%08x)", c->rx.itt);
+	else if (task_on_r2t(t, &c->rx, &why))
+		conn_violation(c, "%s", why);
+}
+
+static void on_nop_in(struct iscsi_conn *c)
+{
+	struct pdu p = {.opcode = PDU_NOP_OUT,
+			.immediate = true,
+			.final = true,
+			.lun = c->rx.lun,
+			.itt = PDU_TAG_NONE,
+			.ttt = c->rx.ttt};
+	uint32_t n = c->rx.n_data;
+
+	if (c->rx.itt != PDU_TAG_NONE) {
+		if (c->rx.itt == c->nop_itt)
+			c->nop_itt = PDU_TAG_NONE;
+		else
+			conn_violation(c, "answer to a ping that was not sent");
+		return;
+	}
+	if (c->rx.ttt == PDU_TAG_NONE)
+		return; /* only tells its numbers */
+	/* Echo what he will take of his own data (§11.18.4). */
+	if (n > c->params.TargetMaxRecvDataSegmentLength)
+		n = c->params.TargetMaxRecvDataSegmentLength;
+	conn_send(c, &p, c->rx_data, n);
+}
+
+static void on_text(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	struct queued_event *q;
+
+	if (!s->text_busy || c->rx.itt != s->text_itt) {
+		conn_violation(c, "Text Response to nothing we asked");
+		return;
+	}
+	if (c->rx.final && c->rx.ttt != PDU_TAG_NONE) {
+		conn_violation(c, "final Text Response with a Target Transfer Tag");
+		return;
+	}
+	if (s->text_in.n + c->rx.n_data > 1u << 20) {
+		conn_violation(c, "more than 1 MiB of text");
+		return;
+	}
+	text_add_bytes(&s->text_in, c->rx_data, c->rx.n_data);
+	if (s->text_in.failed) {
+		conn_drop(c, "out of memory");
+		return;
+	}
+	if (!c->rx.final) {
+		struct pdu p = {.opcode = PDU_TEXT_REQ,
+				.immediate = true,
+				.final = true,
+				.lun = c->rx.lun,
+				.itt = s->text_itt,
+				.ttt = c->rx.ttt};
+
+		if (c->rx.ttt == PDU_TAG_NONE) {
+			conn_violation(
+				c, "Text Response to be continued, without a Target Transfer Tag");
+			return;
+		}
+		conn_send(c, &p, NULL, 0);
+		return;
+	}
+	s->text_busy = false;
+	if (s->text_quiet)
+		return;
+	q = session_event(s, ISCSI_EV_TEXT_DONE, c);
+	q->ev.text = s->text_in.n ? s->text_in.bytes : "";
+	q->ev.n_text = s->text_in.n;
+}
+
+static void on_logout(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	struct queued_event *q;
+	uint8_t response = c->rx.u.logout_rsp.response;
+
+	if (c->state != CONN_IN_LOGOUT || c->rx.itt != c->logout_itt) {
+		conn_violation(c, "Logout Response to nothing we asked");
+		return;
+	}
+	if (response)
+		session_note(s, c, "the target answered our Logout with %u", response);
+	q = session_event(s, ISCSI_EV_LOGGED_OUT, c);
+	q->ev.time2wait_s = c->rx.u.logout_rsp.time2wait;
+	q->ev.time2retain_s = c->rx.u.logout_rsp.time2retain;
+	conn_move(c, CONN_LOGOUT_DONE);
+	conn_bury(c);
+}
+
+static void on_reject(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	struct iscsi_task *t;
+	struct pdu mine;
+
+	if (c->rx.n_data < BHS_LEN || pdu_decode(&mine, c->rx_data)) {
+		conn_violation(c, "Reject (reason 0x%02x) that does not say of what",
+			       c->rx.u.reject.reason);
+		return;
+	}
+	session_note(s, c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
+		     c->rx.u.reject.reason);
+	if (mine.opcode == PDU_SCSI_CMD && (t = session_find(s, c, mine.itt))) {
+		task_finish(t, ISCSI_TASK_REJECTED);
+	} else if (mine.opcode == PDU_NOP_OUT) {
+		if (mine.itt == c->nop_itt)
+			c->nop_itt = PDU_TAG_NONE; /* alive, if unwilling */
+	} else if (mine.opcode == PDU_TMF_REQ) {
+		struct pdu p = {.opcode = PDU_TMF_RSP,
+				.itt = mine.itt,
+				.u.tmf_rsp = {.response = TMF_RSP_REJECTED}};
+
+		tmf_on_response(s, &p, c->now_ns);
+	} else {
+		conn_drop(c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
+			  c->rx.u.reject.reason);
+	}
+}
+
+static void on_scsi_event(struct iscsi_conn *c)
+{
+	struct queued_event *q = session_event(c->session, ISCSI_EV_SCSI_ASYNC, c);
+	size_t n;
+
+	q->ev.lun = c->rx.lun;
+	if (c->rx.n_data < 2)
+		return;
+	n = get_be16(c->rx_data);
+	if (n > c->rx.n_data - 2)
+		n = c->rx.n_data - 2;
+	if (n > ISCSI_SENSE_MAX)
+		n = ISCSI_SENSE_MAX;
+	memcpy(q->sense, c->rx_data + 2, n);
+	q->ev.n_sense = n;
+}
+
+static void down_by_target(struct iscsi_conn *c, const char *what)
+{
+	uint16_t wait = c->rx.u.async.param2, retain = c->rx.u.async.param3;
+
+	c->params.DefaultTime2Wait = wait;
+	c->params.DefaultTime2Retain = retain;
+	conn_drop(c, "the target drops %s (Time2Wait %u s)", what, wait);
+}
+
+static void on_async(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	struct queued_event *q;
+
+	switch (c->rx.u.async.event) {
+	case ASYNC_SCSI: on_scsi_event(c); break;
+	case ASYNC_LOGOUT_REQUEST:
+		conn_move(c, CONN_LOGOUT_WANTED);
+		q = session_event(s, ISCSI_EV_LOGOUT_WANTED, c);
+		q->ev.time2wait_s = c->rx.u.async.param3;
+		break;
+	case ASYNC_CONN_DROP:
+		if (c->rx.u.async.param1 == c->cid)
+			down_by_target(c, "this connection");
+		else
+			session_note(s, c, "the target has dropped connection %u",
+				     c->rx.u.async.param1);
+		break;
+	case ASYNC_SESSION_DROP: down_by_target(c, "all connections of the session"); break;
+	case ASYNC_NEGOTIATE:
+		/* An empty request opens the exchange, in which the target may offer (§11.9.1). */
+		session_note(s, c, "the target asks to negotiate again");
+		if (session_text(s, NULL, 0, c->now_ns) == 0)
+			s->text_quiet = true;
+		break;
+	case ASYNC_TASKS_TERMINATED:
+		session_note(s, c, "the target has ended all tasks of a unit");
+		break;
+	default:
+		session_note(s, c, "asynchronous message %u, vendor code %u", c->rx.u.async.event,
+			     c->rx.u.async.vcode);
+	}
+}
+
+void conn_on_pdu(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+
+	if (c->rx.opcode == PDU_LOGIN_RSP) {
+		login_on_response(c); /* counts StatSN itself: a failure carries none */
+		return;
+	}
+	if (conn_take_statsn(c))
+		return;
+	session_window(s, &c->rx);
+	switch ((enum pdu_opcode)c->rx.opcode) {
+	case PDU_SCSI_RSP: on_scsi_response(c); break;
+	case PDU_R2T: on_r2t(c); break;
+	case PDU_NOP_IN: on_nop_in(c); break;
+	case PDU_TEXT_RSP: on_text(c); break;
+	case PDU_LOGOUT_RSP: on_logout(c); break;
+	case PDU_TMF_RSP: tmf_on_response(s, &c->rx, c->now_ns); break;
+	case PDU_REJECT: on_reject(c); break;
+	case PDU_ASYNC: on_async(c); break;
+	case PDU_DATA_IN:
+	case PDU_LOGIN_RSP:
+	case PDU_NOP_OUT:
+	case PDU_SCSI_CMD:
+	case PDU_TMF_REQ:
+	case PDU_LOGIN_REQ:
+	case PDU_TEXT_REQ:
+	case PDU_DATA_OUT:
+	case PDU_LOGOUT_REQ:
+	case PDU_SNACK: break; /* not here: conn_on_header() */
+	}
+}

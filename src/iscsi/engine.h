@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The protocol engine's face
+ *
+ * An engine session is RFC 7143's session without its sockets: bytes, time and
+ * tasks go in; bytes, events and the next deadline come out. It does no I/O,
+ * reads no clock and writes no log, so the same code runs under an event loop,
+ * a unit test, a fuzzer and a simulation.
+ *
+ * The owner drives it like this, all from one thread:
+ *
+ *	session_new, conn_new, conn_start     after TCP is connected
+ *	conn_rx_want -> readv -> conn_rx_done  bytes in, straight into the task's buffers
+ *	conn_tx_peek -> writev -> conn_tx_done bytes out, straight from the task's buffers
+ *	session_deadline_ns / session_tick     time
+ *	session_next_event                     after any of the above, until it returns false
+ *
+ * No function calls back. Structures handed in stay where they are until the
+ * event that gives them back.
+ *
+ * A target's mistake ends its connection: the functions never fail for it, they
+ * queue ISCSI_EV_CONN_DOWN or ISCSI_EV_LOGIN_FAILED and the owner closes the
+ * socket.
+ */
+#ifndef ISCSI_ENGINE_H
+#define ISCSI_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "iscsi/keys.h"
+
+struct iscsi_session;
+struct iscsi_conn;
+
+#define ISCSI_NEVER      UINT64_MAX
+#define ISCSI_CDB_MAX    16
+#define ISCSI_SENSE_MAX  252
+#define ISCSI_MAX_R2T    8                   /* MaxOutstandingR2T we make use of */
+#define ISCSI_MAX_BURSTS (ISCSI_MAX_R2T + 1) /* and the unsolicited sequence */
+
+/* ---- tasks ------------------------------------------------------------- */
+
+enum iscsi_dir {
+	ISCSI_DIR_NONE,
+	ISCSI_DIR_READ,
+	ISCSI_DIR_WRITE,
+};
+
+enum iscsi_task_result {
+	ISCSI_TASK_OK,       /* the target answered: response 0, status and sense are its words */
+	ISCSI_TASK_FAILED,   /* the target answered with a response other than 0 (target failure) */
+	ISCSI_TASK_REJECTED, /* the target rejected the command PDU */
+	ISCSI_TASK_TIMEOUT,  /* no answer within timeout_ns; it was aborted */
+	ISCSI_TASK_CANCELLED, /* session_cancel(), or a task management function took it along */
+	ISCSI_TASK_LOST, /* session_fail_all(), or the connection went and the task is once-only */
+};
+
+/*
+ * One SCSI command. The owner zero-initialises it, fills the first part, and may
+ * reuse it after ISCSI_EV_TASK_DONE. The buffers must not change until then.
+ */
+struct iscsi_task {
+	/* request */
+	uint64_t lun; /* SAM form, big-endian number of the 8 wire bytes */
+	uint8_t cdb[ISCSI_CDB_MAX];
+	enum iscsi_dir dir;
+	const struct iovec *iov; /* n_data bytes in all */
+	unsigned n_iov;
+	uint32_t n_data;     /* ExpectedDataTransferLength */
+	uint64_t timeout_ns; /* 0: cfg.task_timeout_ns */
+	bool probe;          /* passes while the session is held */
+	bool once;           /* never send again after it may have reached the target */
+	void *user;
+
+	/* result */
+	enum iscsi_task_result result;
+	uint8_t response, status;
+	uint8_t sense[ISCSI_SENSE_MAX];
+	uint16_t n_sense;
+	uint32_t n_transferred; /* data bytes moved: landed in the buffers, or sent */
+	uint32_t residual;      /* with underflow or overflow */
+	bool underflow, overflow;
+
+	/* the engine's; see task.h */
+	struct list node;
+	uint8_t state;
+	bool gives_up; /* timed out or cancelled: ends so when the abort is confirmed */
+	enum iscsi_task_result ends_as;
+	uint32_t itt, cmdsn;
+	uint32_t datasn;     /* next DataSN (reads) or R2TSN (writes) */
+	uint32_t n_received; /* bytes of Data-In, in order from 0 */
+	uint32_t n_granted;  /* bytes of the write that may go: immediate, unsolicited, R2T */
+	uint32_t n_sent;     /* bytes of Data-Out put into PDUs */
+	unsigned n_refs;     /* PDUs under way, in or out, that point into the buffers */
+	uint64_t deadline_ns;
+	struct iscsi_conn *conn;  /* allegiance */
+	struct iscsi_burst {      /* one Data-Out sequence */
+		struct list node; /* in the connection's line; linked to itself while unused */
+		struct iscsi_task *task;
+		uint32_t ttt, off, n_left, datasn;
+	} burst[ISCSI_MAX_BURSTS];
+};
+
+/* ---- events ------------------------------------------------------------ */
+
+enum iscsi_event_kind {
+	ISCSI_EV_UP,           /* the connection finished login and is in full feature phase */
+	ISCSI_EV_LOGIN_FAILED, /* login_status (0 when it was not a status), text; the connection is
+				  dead: close it, conn_free */
+	ISCSI_EV_REDIRECT,     /* like LOGIN_FAILED with status 0101/0102; text is the TargetAddress
+				  value */
+	ISCSI_EV_CONN_DOWN,    /* text says why; the connection is dead: close it, conn_free; wait
+				  time2wait_s before    the next login. Tasks that may be sent again
+				  have    gone back to the queue */
+	ISCSI_EV_TASK_DONE,    /* task */
+	ISCSI_EV_TEXT_DONE,    /* text, n_text: the whole answer to session_text(), valid until the
+				  next engine call */
+	ISCSI_EV_LOGGED_OUT,   /* the target answered our Logout (or the time ran out: timed_out);
+				  close the connections */
+	ISCSI_EV_LOGOUT_WANTED, /* the target asks us to log out within time2wait_s seconds */
+	ISCSI_EV_SCSI_ASYNC,    /* asynchronous SCSI event: lun, sense */
+	ISCSI_EV_NOTE, /* text: worth a line in the log (async messages, task management, …) */
+};
+
+struct iscsi_event {
+	enum iscsi_event_kind kind;
+	struct iscsi_conn *conn;
+	struct iscsi_task *task;
+	uint16_t login_status; /* class << 8 | detail, RFC 7143 §11.13.5 */
+	uint16_t time2wait_s;
+	uint16_t time2retain_s;
+	bool timed_out;
+	uint64_t lun;
+	const char *text; /* valid until the next engine call */
+	size_t n_text;
+	const uint8_t *sense;
+	size_t n_sense;
+};
+
+/* ---- session ----------------------------------------------------------- */
+
+struct iscsi_session_cfg {
+	const char *initiator_name;  /* all strings are copied */
+	const char *initiator_alias; /* NULL: none */
+	const char *target_name;     /* NULL in a discovery session */
+	bool discovery;
+	uint8_t isid[6];
+	uint32_t first_cmdsn;      /* any number; a random one is best */
+	struct iscsi_params offer; /* what we ask for; start from iscsi_params_default_offer() */
+	unsigned n_tasks;          /* tasks on the wire at most, 1 … 4096; 0: 128 */
+	/* bounds; 0: the default in brackets */
+	uint64_t login_timeout_ns;  /* [15 s] from conn_start to full feature phase */
+	uint64_t nop_interval_ns;   /* [5 s] of silence before we ask */
+	uint64_t nop_timeout_ns;    /* [5 s] for the answer; then the connection is lost */
+	uint64_t task_timeout_ns;   /* [30 s] */
+	uint64_t tmf_timeout_ns;    /* [15 s] for a task management answer; then the next harder
+				       measure */
+	uint64_t logout_timeout_ns; /* [10 s] */
+};
+
+/* Return: 0; -ENOMEM; -EINVAL for a configuration out of range. */
+int session_new(struct iscsi_session **ret_session, const struct iscsi_session_cfg *cfg);
+/* Tasks still held are forgotten, not completed: session_fail_all() first. Frees its connections.
+ * Returns NULL. */
+struct iscsi_session *session_free(struct iscsi_session *s);
+
+/* Queues the task; it is sent as window and order allow. Completes with ISCSI_EV_TASK_DONE exactly
+ * once. */
+void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns);
+/* Ends the task as ISCSI_TASK_CANCELLED: at once when not sent yet, else by ABORT TASK. */
+void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns);
+/* LOGICAL UNIT RESET; tasks of that unit complete as ISCSI_TASK_CANCELLED when the target confirms.
+ */
+void session_lu_reset(struct iscsi_session *s, uint64_t lun, uint64_t now_ns);
+/* Completes everything not on a live connection, as ISCSI_TASK_LOST; with @all also what is. */
+void session_fail_all(struct iscsi_session *s, bool all, uint64_t now_ns);
+/*
+ * While held only probe tasks are sent. A session is held from the moment its
+ * last connection is lost until the owner lets it go (false), which it does
+ * after checking that the units are still the same.
+ */
+void session_hold(struct iscsi_session *s, bool hold, uint64_t now_ns);
+bool session_is_held(const struct iscsi_session *s);
+
+/* One text request (key=value NUL … of @n bytes, copied) at a time. -EBUSY, -ENOTCONN, -ENOMEM. */
+int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns);
+/* Logout, reason "close the session". -ENOTCONN when no connection is in full feature phase: then
+ * just close. */
+int session_logout(struct iscsi_session *s, uint64_t now_ns);
+
+bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event);
+uint64_t session_deadline_ns(const struct iscsi_session *s); /* ISCSI_NEVER: none */
+void session_tick(struct iscsi_session *s, uint64_t now_ns);
+
+const struct iscsi_params *session_params(
+	const struct iscsi_session *s); /* negotiated; valid after ISCSI_EV_UP */
+uint16_t session_tsih(const struct iscsi_session *s);
+unsigned session_n_tasks(const struct iscsi_session *s); /* queued and on the wire */
+
+struct iscsi_stats {
+	uint64_t n_tasks, rx_bytes, tx_bytes, n_rx_pdus, n_tx_pdus, n_conn_lost, n_digest_errors,
+		n_protocol_errors, n_timeouts;
+};
+const struct iscsi_stats *session_stats(const struct iscsi_session *s);
+
+/* ---- connection -------------------------------------------------------- */
+
+/* The first connection of a session (or of its reinstatement) is the leading one. -EBUSY when
+ * MaxConnections are there. */
+int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid);
+/* Returns NULL. A connection that is alive is dropped first (its tasks go back to the queue). */
+struct iscsi_conn *conn_free(struct iscsi_conn *c);
+/* TCP is connected: begin login. */
+void conn_start(struct iscsi_conn *c, uint64_t now_ns);
+/* The transport failed; @why is for the event's text. */
+void conn_lost(struct iscsi_conn *c, const char *why, uint64_t now_ns);
+uint16_t conn_cid(const struct iscsi_conn *c);
+const struct iscsi_params *conn_params(
+	const struct iscsi_conn *c); /* digests and MaxRecvDataSegmentLength of this connection */
+bool conn_alive(const struct iscsi_conn *c); /* false: takes and gives no more bytes */
+
+/* Where the next received bytes go. Return: entries filled, at most @n_iov (at least 4); 0: dead.
+ */
+size_t conn_rx_want(struct iscsi_conn *c, struct iovec iov[], size_t n_iov);
+void conn_rx_done(struct iscsi_conn *c, size_t n_bytes, uint64_t now_ns);
+
+/* What to send next: entries filled; 0: nothing. Stays the same until conn_tx_done(). */
+size_t conn_tx_peek(struct iscsi_conn *c, struct iovec iov[], size_t n_iov, uint64_t now_ns);
+void conn_tx_done(struct iscsi_conn *c, size_t n_bytes, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's inside: session and connection as its own files see them
+ *
+ *	session.c   the command queue, CmdSN window, ITTs, events, what survives a connection
+ *	task.c      one SCSI command: Data-Out planning, Data-In bookkeeping, completion
+ *	tmf.c       timeouts and task management, from ABORT TASK to dropping the connection
+ *	conn.c      state of a connection and the PDUs that concern it
+ *	conn_rx.c   bytes in: framing, digests, where data lands
+ *	conn_tx.c   bytes out: which PDU is next, digests
+ *	login.c     the login phase
+ *
+ * Session, connection and task are separate as in the RFC: CmdSN belongs to the
+ * session, StatSN to the connection, DataSN to the task or the sequence. A task
+ * knows the connection of its allegiance.
+ */
+#ifndef ISCSI_INTERNAL_H
+#define ISCSI_INTERNAL_H
+
+#include "base/cleanup.h"
+#include "base/cursor.h"
+#include "base/list.h"
+#include "base/serial.h"
+#include "iscsi/engine.h"
+#include "iscsi/keys.h"
+#include "iscsi/pdu.h"
+
+/* ---- tasks ------------------------------------------------------------- */
+
+enum task_state {
+	TASK_IDLE,     /* the owner's */
+	TASK_PENDING,  /* in the session's queue */
+	TASK_SENT,     /* has an ITT, the target may be working on it */
+	TASK_DRAINING, /* result known, PDUs still point into the buffers */
+	TASK_DONE,     /* waits to be told to the owner */
+};
+
+void task_init(struct iscsi_task *t);
+/* The command PDU and the unsolicited sequence; fills @p, returns the bytes of immediate data. */
+uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p);
+/* The result is known: no more PDUs of this task will be made. Told to the owner when none points
+ * into its buffers. */
+void task_finish(struct iscsi_task *t, enum iscsi_task_result result);
+/* The connection is gone: back to the queue's front (the caller keeps the order), or lost. */
+void task_unsend(struct iscsi_task *t);
+void task_hold(struct iscsi_task *t);    /* one PDU more points into the buffers */
+void task_release(struct iscsi_task *t); /* one less */
+
+/* 0, or -EPROTO with *why: the connection has to go. */
+int task_check_data_in(struct iscsi_task *t, const struct pdu *p, const char **why);
+int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why);
+int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why);
+int task_on_response(struct iscsi_task *t, const struct pdu *p, const uint8_t *data, size_t n,
+		     const char **why);
+
+/* Part [off, off + len) of a vector. Return: entries written, at most @n_out; *ret_len gets the
+ * bytes they cover. */
+size_t iov_part(const struct iovec *iov, size_t n_iov, size_t off, size_t len, struct iovec *out,
+		size_t n_out, size_t *ret_len);
+
+/* ---- session ----------------------------------------------------------- */
+
+#define EVENT_RING       32
+#define EVENT_NOTE_LIMIT 16 /* notes beyond this are dropped, so that what matters always fits */
+#define EVENT_TEXT       256
+
+struct queued_event {
+	struct iscsi_event ev;
+	char text[EVENT_TEXT];
+	uint8_t sense[ISCSI_SENSE_MAX];
+};
+
+/* Task management: one function at a time. */
+struct tmf {
+	bool active;
+	uint8_t function; /* enum pdu_tmf */
+	bool told;        /* the owner asked for it, its tasks end as cancelled */
+	uint64_t lun;
+	uint32_t itt;
+	struct iscsi_task *task; /* ABORT TASK; NULL when it has ended meanwhile */
+	struct iscsi_conn *conn;
+	uint64_t deadline_ns;
+};
+
+struct iscsi_session {
+	struct iscsi_session_cfg cfg; /* strings are ours */
+	struct iscsi_params active;
+	uint16_t tsih;
+	bool up; /* a connection is or was in full feature phase since the last loss */
+	bool held;
+	bool logging_out;
+
+	uint32_t cmdsn, expcmdsn, maxcmdsn;
+	struct list pending;       /* in the order in which they get their CmdSN */
+	struct iscsi_task **table; /* cfg.n_tasks entries, by ITT index */
+	uint32_t *free_itt;        /* stack of ITTs, generation included */
+	unsigned n_free_itt;
+	unsigned n_pending, n_sent;
+	uint32_t other_itt; /* for PDUs that are not tasks */
+
+	struct list conns;
+	unsigned n_conns;
+
+	struct tmf tmf;
+	bool reset_wanted;
+	uint64_t reset_lun;
+	uint64_t next_sweep_ns; /* tasks are looked at for timeouts this often at most */
+
+	/* the one text request */
+	bool text_busy;
+	bool text_quiet; /* ours, not the owner's: no event */
+	uint32_t text_itt;
+	struct text text_in;
+	uint64_t text_deadline_ns;
+
+	struct list done; /* tasks to tell */
+	struct queued_event ring[EVENT_RING];
+	unsigned ring_head, n_ring;
+	struct queued_event told; /* what the last session_next_event() gave out */
+	struct iscsi_stats stats;
+};
+
+struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kind kind,
+				   struct iscsi_conn *c);
+void session_note(struct iscsi_session *s, struct iscsi_conn *c, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+uint32_t session_next_itt(struct iscsi_session *s);
+/* The task an ITT names on connection @c, or NULL. */
+struct iscsi_task *session_find(struct iscsi_session *s, struct iscsi_conn *c, uint32_t itt);
+void session_take_itt(struct iscsi_session *s, struct iscsi_task *t);
+void session_give_itt(struct iscsi_session *s, struct iscsi_task *t);
+/* Next task that may be sent on a connection, or NULL. */
+struct iscsi_task *session_next_task(struct iscsi_session *s);
+void session_window(struct iscsi_session *s, const struct pdu *p);
+void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c);
+void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
+void session_text_fail(struct iscsi_session *s);
+/* Takes @t off the wire into @back, which stays in CmdSN order; then @back before all that waits.
+ */
+void session_requeue(struct iscsi_session *s, struct list *back, struct iscsi_task *t);
+void session_queue_first(struct iscsi_session *s, struct list *back);
+
+void tmf_sweep(struct iscsi_session *s, uint64_t now_ns);
+void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns);
+void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
+void tmf_forget_task(struct iscsi_session *s, const struct iscsi_task *t);
+
+/* ---- connection -------------------------------------------------------- */
+
+/* RFC 7143 §8.1.1, as far as an initiator has them after its transport is up */
+enum conn_state {
+	CONN_XPT_WAIT,         /* S2: made, not started */
+	CONN_IN_LOGIN,         /* S4 */
+	CONN_LOGGED_IN,        /* S5 */
+	CONN_IN_LOGOUT,        /* S6 */
+	CONN_LOGOUT_REQUESTED, /* S7 */
+	CONN_DEAD,             /* S1 or S8: takes and gives no more bytes */
+};
+
+enum conn_input {
+	CONN_TRANSPORT_UP,
+	CONN_LOGIN_DONE,
+	CONN_LOGIN_FAILED,
+	CONN_LOST, /* transport, protocol error, the target's word */
+	CONN_LOGOUT_SENT,
+	CONN_LOGOUT_WANTED, /* asynchronous message */
+	CONN_LOGOUT_DONE,
+};
+
+#define CONN_RULES(R)                                                            \
+	R(T4, CONN_XPT_WAIT, CONN_TRANSPORT_UP, CONN_IN_LOGIN)                   \
+	R(T2, CONN_XPT_WAIT, CONN_LOST, CONN_DEAD)                               \
+	R(T5, CONN_IN_LOGIN, CONN_LOGIN_DONE, CONN_LOGGED_IN)                    \
+	R(T7, CONN_IN_LOGIN, CONN_LOGIN_FAILED, CONN_DEAD)                       \
+	R(T7, CONN_IN_LOGIN, CONN_LOST, CONN_DEAD)                               \
+	R(T8, CONN_LOGGED_IN, CONN_LOGOUT_DONE, CONN_DEAD)                       \
+	R(T9, CONN_LOGGED_IN, CONN_LOGOUT_SENT, CONN_IN_LOGOUT)                  \
+	R(T11, CONN_LOGGED_IN, CONN_LOGOUT_WANTED, CONN_LOGOUT_REQUESTED)        \
+	R(T15, CONN_LOGGED_IN, CONN_LOST, CONN_DEAD)                             \
+	R(T13, CONN_IN_LOGOUT, CONN_LOGOUT_DONE, CONN_DEAD)                      \
+	R(T14, CONN_IN_LOGOUT, CONN_LOGOUT_WANTED, CONN_IN_LOGOUT)               \
+	R(T17, CONN_IN_LOGOUT, CONN_LOST, CONN_DEAD)                             \
+	R(T10, CONN_LOGOUT_REQUESTED, CONN_LOGOUT_SENT, CONN_IN_LOGOUT)          \
+	R(T12, CONN_LOGOUT_REQUESTED, CONN_LOGOUT_WANTED, CONN_LOGOUT_REQUESTED) \
+	R(T16, CONN_LOGOUT_REQUESTED, CONN_LOST, CONN_DEAD)                      \
+	R(T18, CONN_LOGOUT_REQUESTED, CONN_LOGOUT_DONE, CONN_DEAD)
+
+/* A PDU made ready to send. Its data is borrowed from a task, or its own. */
+struct tx_slot {
+	uint8_t head[BHS_LEN + 4]; /* and header digest */
+	uint8_t tail[3 + 4];       /* padding and data digest */
+	uint8_t n_head, n_tail;
+	uint32_t off, n_data;
+	struct iscsi_task *task; /* data is [off, off + n_data) of its iov */
+	uint8_t *bytes;          /* or this, freed when sent */
+};
+
+#define TX_SLOTS 64
+
+/* A PDU that is not a SCSI command or its data, waiting for a slot. */
+struct control_pdu {
+	struct list node;
+	struct pdu pdu;
+	uint8_t *data; /* malloc'ed or NULL */
+};
+
+#define CONTROL_MAX 64 /* more waiting than this: the target pings and does not read */
+
+#define STAGE_BYTES 32768
+#define BULK_BYTES  8192 /* from this size on, Data-In is read past the stage */
+
+enum rx_state {
+	RX_HEAD, /* BHS and header digest */
+	RX_AHS,
+	RX_DATA,
+	RX_TAIL, /* padding and data digest */
+};
+
+struct login {
+	uint8_t csg;
+	unsigned n_rounds;
+	struct negotiation negotiation;
+	struct text out; /* what is still to be sent */
+	size_t out_off;
+	struct text in;    /* what came, until the C bit is clear */
+	bool sent_more;    /* our last request had the C bit: an empty answer is due */
+	bool sent_transit; /* and this one the T bit */
+	bool auth_answered;
+	uint32_t itt;
+	uint64_t deadline_ns;
+};
+
+struct iscsi_conn {
+	struct list node;
+	struct iscsi_session *session;
+	uint16_t cid;
+	enum conn_state state;
+	bool leading;
+	bool statsn_known;
+	uint32_t expstatsn;
+	struct iscsi_params params;
+	struct iscsi_params negotiated; /* in the making */
+	struct login login;
+	uint64_t now_ns; /* of the call under way */
+
+	bool header_digest, data_digest;
+
+	/* in */
+	enum rx_state rx_state;
+	uint8_t *stage; /* STAGE_BYTES */
+	size_t stage_at, stage_end;
+	bool rx_bulk;
+	struct pdu rx;
+	uint8_t rx_bhs[BHS_LEN];
+	struct iscsi_task *rx_task; /* Data-In: lands there */
+	uint8_t *rx_data;           /* else here */
+	size_t n_rx_data_room;
+	size_t rx_got; /* bytes of the data segment so far */
+
+	/* out */
+	struct tx_slot slot[TX_SLOTS];
+	unsigned slot_head, n_slots;
+	size_t tx_off; /* bytes of the first slot that are gone */
+	struct list control;
+	unsigned n_control;
+	struct list bursts; /* Data-Out sequences in order */
+
+	/* liveness */
+	uint64_t last_rx_ns;
+	uint32_t nop_itt; /* PDU_TAG_NONE: no ping out */
+	uint64_t nop_deadline_ns;
+	uint64_t logout_deadline_ns;
+	uint32_t logout_itt;
+	bool logout_answered;
+};
+
+/* Moves the state machine; false: no such rule (a protocol error of the peer or our own misuse). */
+bool conn_move(struct iscsi_conn *c, enum conn_input input);
+const char *conn_state_name(enum conn_state state);
+
+/* Ends the connection. @fmt says why, for people. Fails a login, or drops a logged-in connection.
+ */
+void conn_drop(struct iscsi_conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what the target did against the rules: counted. Returns -EPROTO. */
+int conn_violation(struct iscsi_conn *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The parts of an ending that login.c needs apart. */
+void conn_bury(struct iscsi_conn *c);
+
+/* Queue a control PDU; @data is copied. */
+void conn_send(struct iscsi_conn *c, const struct pdu *p, const void *data, size_t n);
+void conn_send_nop(struct iscsi_conn *c);
+
+/* A whole PDU other than Data-In has arrived; data is c->rx_data, c->rx.n_data bytes. */
+void conn_on_pdu(struct iscsi_conn *c);
+/* Its header has: is the data segment acceptable, and where does it go? 0 or -EPROTO. */
+int conn_on_header(struct iscsi_conn *c);
+/* A Data-In's data has landed. */
+void conn_on_data_in(struct iscsi_conn *c);
+
+/* Counts the StatSN of the PDU in c->rx. 0, or -EPROTO after ending the connection. */
+int conn_take_statsn(struct iscsi_conn *c);
+
+bool conn_in_full_feature(const struct iscsi_conn *c);
+
+void conn_tx_clear(struct iscsi_conn *c);
+
+void login_start(struct iscsi_conn *c);
+void login_on_response(struct iscsi_conn *c);
+void login_clear(struct login *l);
+
+/* CRC32C (RFC 7143 §13.1): start with 0; give the last result to go on. */
+uint32_t digest_crc32c(uint32_t crc, const void *bytes, size_t n);
+
+#endif

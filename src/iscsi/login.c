@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Login phase (RFC 7143 §6.3, §11.12, §11.13)
+ *
+ * A login goes through the security stage (without authentication so far: the only
+ * method offered is None) and the operational stage. Each request asks to move on;
+ * the target moves when it has answered. Text longer than a PDU is split with the
+ * C bit in both directions. The number of rounds is bounded, as is the time.
+ *
+ * The same code logs in again after a loss: same ISID, TSIH 0, which makes the
+ * target drop what it still holds of the old session (reinstatement).
+ */
+#include "iscsi/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define LOGIN_SEGMENT  8192 /* MaxRecvDataSegmentLength before it is negotiated */
+#define LOGIN_TEXT_MAX 65536
+#define LOGIN_ROUNDS   64
+
+void login_clear(struct login *l)
+{
+	text_clear(&l->out);
+	text_clear(&l->in);
+}
+
+static uint8_t next_stage(uint8_t csg)
+{
+	return csg == STAGE_SECURITY ? STAGE_OPERATIONAL : STAGE_FULL_FEATURE;
+}
+
+/* The next request: as much of the text as fits, and the wish to move on when it is all of it. */
+static void send_request(struct iscsi_conn *c)
+{
+	struct login *l = &c->login;
+	struct iscsi_session *s = c->session;
+	size_t n = l->out.n - l->out_off;
+	struct pdu p = {.opcode = PDU_LOGIN_REQ, .immediate = true, .itt = l->itt};
+
+	if (l->out.failed) {
+		conn_drop(c, "out of memory");
+		return;
+	}
+	if (n > LOGIN_SEGMENT)
+		n = LOGIN_SEGMENT;
+	l->sent_more = l->out_off + n < l->out.n;
+	l->sent_transit = !l->sent_more;
+	p.final = l->sent_transit;
+	p.u.login.more = l->sent_more;
+	p.u.login.csg = l->csg;
+	p.u.login.nsg = l->sent_transit ? next_stage(l->csg) : 0;
+	memcpy(p.u.login.isid, s->cfg.isid, sizeof(p.u.login.isid));
+	p.u.login.tsih = c->leading ? 0 : s->tsih;
+	p.u.login.cid = c->cid;
+	conn_send(c, &p, l->out.bytes + l->out_off, n);
+	l->out_off += n;
+	if (!l->sent_more) {
+		text_clear(&l->out);
+		l->out_off = 0;
+		l->negotiation.owes = false;
+	}
+}
+
+void login_start(struct iscsi_conn *c)
+{
+	struct login *l = &c->login;
+	const struct iscsi_session_cfg *cfg = &c->session->cfg;
+
+	if (!c->leading)
+		c->negotiated = c->session->active;
+	c->negotiated.TargetMaxRecvDataSegmentLength = 0;
+	negotiation_init(&l->negotiation, &cfg->offer, &c->negotiated, cfg->discovery, c->leading);
+	l->csg = STAGE_SECURITY;
+	l->itt = session_next_itt(c->session);
+	l->deadline_ns = c->now_ns + cfg->login_timeout_ns;
+	text_add(&l->out, "InitiatorName", cfg->initiator_name);
+	if (cfg->initiator_alias)
+		text_add(&l->out, "InitiatorAlias", cfg->initiator_alias);
+	if (cfg->target_name)
+		text_add(&l->out, "TargetName", cfg->target_name);
+	text_add(&l->out, "SessionType", cfg->discovery ? "Discovery" : "Normal");
+	text_add(&l->out, "AuthMethod", "None");
+	send_request(c);
+}
+
+/* Class and detail of §11.13.5 in words. */
+static const char *status_text(uint16_t status)
+{
+	switch (status) {
+	case 0x0101: return "target moved temporarily";
+	case 0x0102: return "target moved permanently";
+	case 0x0200: return "initiator error";
+	case 0x0201: return "authentication failed or is required";
+	case 0x0202: return "not authorized for this target";
+	case 0x0203: return "no such target";
+	case 0x0204: return "target removed";
+	case 0x0205: return "protocol version not supported";
+	case 0x0206: return "too many connections";
+	case 0x0207: return "missing parameter";
+	case 0x0208: return "connection cannot be part of the session";
+	case 0x0209: return "session type not supported";
+	case 0x020a: return "session does not exist";
+	case 0x020b: return "invalid request during login";
+	case 0x0300: return "target error";
+	case 0x0301: return "service unavailable";
+	case 0x0302: return "target out of resources";
+	default: return "unknown login status";
+	}
+}
+
+static void fail_with_status(struct iscsi_conn *c, enum iscsi_event_kind kind, uint16_t status,
+			     const char *text)
+{
+	struct queued_event *q = session_event(c->session, kind, c);
+
+	q->ev.login_status = status;
+	snprintf(q->text, sizeof(q->text), "%s", text);
+	conn_move(c, CONN_LOGIN_FAILED);
+	conn_bury(c);
+}
+
+/* TargetAddress out of a redirect's text; the text is spoilt. */
+static const char *find_address(char *text, size_t n)
+{
+	const char *key, *value;
+
+	while (text_next(&text, &n, &key, &value) > 0)
+		if (strcmp(key, "TargetAddress") == 0)
+			return value;
+	return NULL;
+}
+
+static void on_failure(struct iscsi_conn *c, uint16_t status)
+{
+	const char *to = NULL;
+
+	if (status >> 8 == 1 && c->rx.n_data)
+		to = find_address((char *)c->rx_data, c->rx.n_data);
+	if (to && strlen(to) < EVENT_TEXT)
+		fail_with_status(c, ISCSI_EV_REDIRECT, status, to);
+	else
+		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, status, status_text(status));
+}
+
+/* One key of the security stage; others belong to the negotiation. 0 or -EPROTO. */
+static int take_key(struct iscsi_conn *c, const char *key, const char *value)
+{
+	struct login *l = &c->login;
+
+	if (strcmp(key, "AuthMethod") == 0) {
+		if (l->auth_answered)
+			return conn_violation(c, "AuthMethod=%.32s: negotiated a second time",
+					      value);
+		l->auth_answered = true;
+		if (strcmp(value, "None") != 0)
+			return conn_violation(c, "AuthMethod=%.32s: not one of the values offered",
+					      value);
+		return 0;
+	}
+	if (strcmp(key, "TargetAddress") == 0 || strcmp(key, "TargetName") == 0)
+		return 0; /* said for information */
+	if (negotiation_take(&l->negotiation, key, value, &l->out))
+		return conn_violation(c, "%s", l->negotiation.why);
+	return 0;
+}
+
+static int take_text(struct iscsi_conn *c)
+{
+	struct login *l = &c->login;
+	char *at = l->in.bytes;
+	size_t n = l->in.n;
+	const char *key, *value;
+	int r;
+
+	while ((r = text_next(&at, &n, &key, &value)) > 0)
+		if (take_key(c, key, value))
+			return -EPROTO;
+	text_clear(&l->in);
+	if (r < 0)
+		return conn_violation(c, "login text that is not key=value pairs");
+	return 0;
+}
+
+static void finish(struct iscsi_conn *c)
+{
+	struct login *l = &c->login;
+	struct iscsi_session *s = c->session;
+	struct queued_event *q;
+
+	if (c->rx.u.login.tsih == 0 || (!c->leading && c->rx.u.login.tsih != s->tsih)) {
+		conn_violation(c, "TSIH %u in the final Login Response", c->rx.u.login.tsih);
+		return;
+	}
+	if (negotiation_finish(&l->negotiation)) {
+		conn_violation(c, "%s", l->negotiation.why);
+		return;
+	}
+	login_clear(l);
+	c->params = c->negotiated;
+	c->header_digest = c->params.HeaderDigest == ISCSI_DIGEST_CRC32C;
+	c->data_digest = c->params.DataDigest == ISCSI_DIGEST_CRC32C;
+	if (!conn_move(c, CONN_LOGIN_DONE))
+		return;
+	session_conn_up(s, c);
+	q = session_event(s, ISCSI_EV_UP, c);
+	q->ev.time2wait_s = (uint16_t)c->params.DefaultTime2Wait;
+	q->ev.time2retain_s = (uint16_t)c->params.DefaultTime2Retain;
+}
+
+/* Is this response the next step of the login that we are in? 0 or -EPROTO. */
+static int check_response(struct iscsi_conn *c)
+{
+	struct login *l = &c->login;
+	const struct pdu *p = &c->rx;
+
+	if (p->itt != l->itt)
+		return conn_violation(c, "Login Response with ITT 0x%08x", p->itt);
+	if (memcmp(p->u.login.isid, c->session->cfg.isid, 6) != 0)
+		return conn_violation(c, "Login Response for another ISID");
+	if (p->u.login.version_min != 0)
+		return conn_violation(c, "Login Response with protocol version %u",
+				      p->u.login.version_min);
+	if (p->u.login.csg != l->csg)
+		return conn_violation(c, "Login Response in stage %u, we are in %u", p->u.login.csg,
+				      l->csg);
+	if (p->final && (p->u.login.more || !l->sent_transit))
+		return conn_violation(c, "Login Response moves on before both sides are ready");
+	if (p->final && p->u.login.nsg != next_stage(l->csg))
+		return conn_violation(c, "Login Response moves to stage %u, we asked for %u",
+				      p->u.login.nsg, next_stage(l->csg));
+	if (l->sent_more && (p->n_data || p->u.login.more))
+		return conn_violation(c, "Login Response with text in the middle of ours");
+	if (++l->n_rounds > LOGIN_ROUNDS)
+		return conn_violation(c, "login does not come to an end");
+	if (l->in.n + p->n_data > LOGIN_TEXT_MAX)
+		return conn_violation(c, "more than 64 KiB of login text");
+	return 0;
+}
+
+void login_on_response(struct iscsi_conn *c)
+{
+	struct login *l = &c->login;
+	struct iscsi_session *s = c->session;
+	const struct pdu *p = &c->rx;
+	uint16_t status = (uint16_t)(p->u.login.status_class << 8 | p->u.login.status_detail);
+
+	if (p->u.login.status_class) {
+		on_failure(c, status);
+		return;
+	}
+	if (check_response(c) || conn_take_statsn(c))
+		return;
+	if (c->leading) {
+		s->expcmdsn = p->expcmdsn;
+		s->maxcmdsn = p->maxcmdsn;
+	}
+	text_add_bytes(&l->in, c->rx_data, p->n_data);
+	if (l->in.failed) {
+		conn_drop(c, "out of memory");
+		return;
+	}
+	if (p->u.login.more) {
+		/* "Go on": an empty request that does not ask to move. */
+		struct pdu next = {.opcode = PDU_LOGIN_REQ, .immediate = true, .itt = l->itt};
+
+		next.u.login.csg = l->csg;
+		memcpy(next.u.login.isid, s->cfg.isid, 6);
+		next.u.login.tsih = c->leading ? 0 : s->tsih;
+		next.u.login.cid = c->cid;
+		l->sent_transit = false;
+		conn_send(c, &next, NULL, 0);
+		return;
+	}
+	if (!l->sent_more && take_text(c))
+		return;
+	if (p->final) {
+		if (p->u.login.nsg == STAGE_FULL_FEATURE) {
+			finish(c);
+			return;
+		}
+		l->csg = p->u.login.nsg;
+		negotiation_offer(&l->negotiation, &l->out);
+	}
+	send_request(c);
+}

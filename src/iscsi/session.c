@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Session: the command queue and what outlives a connection
+ *
+ * Tasks wait in one queue and get CmdSN and ITT when they are put on the wire, so
+ * that the order on the wire is the order of the queue. A connection that goes
+ * gives its unfinished tasks back to the front of the queue in CmdSN order; the
+ * re-login then is session reinstatement (same ISID, TSIH 0, RFC 7143 §6.3.5) and
+ * they go out again, as new commands, in the old order.
+ *
+ * An ITT is a table index with a generation above it, so that a late PDU for a
+ * finished task finds nothing rather than its successor.
+ */
+#include "iscsi/internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define DEFAULT_NS(v, s) ((v) ? (v) : (uint64_t)(s)*UINT64_C(1000000000))
+#define SWEEP_NS         UINT64_C(250000000)
+
+#define ITT_INDEX_BITS   12
+#define ITT_INDEX        (UINT32_C(1) << ITT_INDEX_BITS) /* most tasks on the wire */
+#define ITT_TASK_MASK    UINT32_C(0x7fffffff) /* others have the top bit: never the reserved value */
+#define ITT_OTHER        UINT32_C(0x80000000)
+#define ITT_OTHER_MASK   UINT32_C(0x3fffffff)
+
+static void cfg_clear(struct iscsi_session_cfg *cfg)
+{
+	free((char *)(uintptr_t)cfg->initiator_name);
+	free((char *)(uintptr_t)cfg->initiator_alias);
+	free((char *)(uintptr_t)cfg->target_name);
+}
+
+static int cfg_copy(struct iscsi_session_cfg *to, const struct iscsi_session_cfg *from)
+{
+	*to = *from;
+	to->initiator_name = strdup(from->initiator_name);
+	to->initiator_alias = from->initiator_alias ? strdup(from->initiator_alias) : NULL;
+	to->target_name = from->target_name ? strdup(from->target_name) : NULL;
+	to->n_tasks = from->n_tasks ? from->n_tasks : 128;
+	to->login_timeout_ns = DEFAULT_NS(from->login_timeout_ns, 15);
+	to->nop_interval_ns = DEFAULT_NS(from->nop_interval_ns, 5);
+	to->nop_timeout_ns = DEFAULT_NS(from->nop_timeout_ns, 5);
+	to->task_timeout_ns = DEFAULT_NS(from->task_timeout_ns, 30);
+	to->tmf_timeout_ns = DEFAULT_NS(from->tmf_timeout_ns, 15);
+	to->logout_timeout_ns = DEFAULT_NS(from->logout_timeout_ns, 10);
+	if (!to->initiator_name || (from->initiator_alias && !to->initiator_alias) ||
+	    (from->target_name && !to->target_name))
+		return -ENOMEM;
+	return 0;
+}
+
+int session_new(struct iscsi_session **ret_session, const struct iscsi_session_cfg *cfg)
+{
+	struct iscsi_session *s;
+
+	if (!cfg->initiator_name || (!cfg->target_name && !cfg->discovery) ||
+	    cfg->n_tasks > ITT_INDEX || !iscsi_params_offer_valid(&cfg->offer))
+		return -EINVAL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	list_init(&s->pending);
+	list_init(&s->conns);
+	list_init(&s->done);
+	if (cfg_copy(&s->cfg, cfg)) {
+		session_free(s);
+		return -ENOMEM;
+	}
+	s->table = calloc(s->cfg.n_tasks, sizeof(*s->table));
+	s->free_itt = calloc(s->cfg.n_tasks, sizeof(*s->free_itt));
+	if (!s->table || !s->free_itt) {
+		session_free(s);
+		return -ENOMEM;
+	}
+	for (uint32_t i = s->cfg.n_tasks; i-- > 0;)
+		s->free_itt[s->n_free_itt++] = i;
+	s->cmdsn = cfg->first_cmdsn;
+	s->expcmdsn = s->cmdsn;
+	s->maxcmdsn = s->cmdsn;
+	*ret_session = s;
+	return 0;
+}
+
+struct iscsi_session *session_free(struct iscsi_session *s)
+{
+	struct iscsi_conn *c;
+
+	if (!s)
+		return NULL;
+	while ((c = list_first(&s->conns, struct iscsi_conn, node)))
+		conn_free(c);
+	cfg_clear(&s->cfg);
+	text_clear(&s->text_in);
+	free(s->table);
+	free(s->free_itt);
+	free(s);
+	return NULL;
+}
+
+/* ---- events ------------------------------------------------------------ */
+
+struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kind kind,
+				   struct iscsi_conn *c)
+{
+	struct queued_event *q;
+
+	if (s->n_ring == EVENT_RING) {
+		/*
+		 * Only an owner that never drains gets here; what it misses then is the
+		 * oldest.
+		 */
+		s->ring_head = (s->ring_head + 1) % EVENT_RING;
+		s->n_ring--;
+	}
+	q = &s->ring[(s->ring_head + s->n_ring++) % EVENT_RING];
+	q->ev = (struct iscsi_event){.kind = kind, .conn = c};
+	q->text[0] = '\0';
+	return q;
+}
+
+void session_note(struct iscsi_session *s, struct iscsi_conn *c, const char *fmt, ...)
+{
+	struct queued_event *q;
+	va_list ap;
+
+	if (s->n_ring >= EVENT_NOTE_LIMIT)
+		return;
+	q = session_event(s, ISCSI_EV_NOTE, c);
+	va_start(ap, fmt);
+	vsnprintf(q->text, sizeof(q->text), fmt, ap);
+	va_end(ap);
+}
+
+bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event)
+{
+	struct iscsi_task *t;
+
+	if (s->n_ring) {
+		s->told = s->ring[s->ring_head];
+		s->ring_head = (s->ring_head + 1) % EVENT_RING;
+		s->n_ring--;
+		*ret_event = s->told.ev;
+		if (ret_event->kind == ISCSI_EV_TEXT_DONE)
+			return true; /* points at text_in */
+		ret_event->text = s->told.text;
+		ret_event->n_text = strlen(s->told.text);
+		ret_event->sense = s->told.sense;
+		return true;
+	}
+	t = list_first(&s->done, struct iscsi_task, node);
+	if (!t)
+		return false;
+	list_remove(&t->node);
+	t->state = TASK_IDLE;
+	*ret_event = (struct iscsi_event){.kind = ISCSI_EV_TASK_DONE, .task = t, .text = ""};
+	return true;
+}
+
+/* ---- tags and window --------------------------------------------------- */
+
+uint32_t session_next_itt(struct iscsi_session *s)
+{
+	return ITT_OTHER | (s->other_itt++ & ITT_OTHER_MASK);
+}
+
+void session_take_itt(struct iscsi_session *s, struct iscsi_task *t)
+{
+	t->itt = s->free_itt[--s->n_free_itt];
+	s->table[t->itt % ITT_INDEX] = t;
+	s->n_sent++;
+}
+
+void session_give_itt(struct iscsi_session *s, struct iscsi_task *t)
+{
+	s->table[t->itt % ITT_INDEX] = NULL;
+	/* The next generation: a late PDU for this task will not match it. */
+	s->free_itt[s->n_free_itt++] = (t->itt + ITT_INDEX) & ITT_TASK_MASK;
+	t->itt = PDU_TAG_NONE;
+	s->n_sent--;
+}
+
+struct iscsi_task *session_find(struct iscsi_session *s, struct iscsi_conn *c, uint32_t itt)
+{
+	struct iscsi_task *t;
+
+	if (itt & ITT_OTHER || itt % ITT_INDEX >= s->cfg.n_tasks)
+		return NULL;
+	t = s->table[itt % ITT_INDEX];
+	return t && t->itt == itt && t->conn == c ? t : NULL;
+}
+
+/* RFC 7143 §4.2.2.1: a MaxCmdSN below ExpCmdSN - 1 makes both void; neither goes back. */
+void session_window(struct iscsi_session *s, const struct pdu *p)
+{
+	if (serial_lt(p->maxcmdsn, p->expcmdsn - 1))
+		return;
+	if (serial_lt(s->maxcmdsn, p->maxcmdsn))
+		s->maxcmdsn = p->maxcmdsn;
+	if (serial_lt(s->expcmdsn, p->expcmdsn))
+		s->expcmdsn = p->expcmdsn;
+}
+
+struct iscsi_task *session_next_task(struct iscsi_session *s)
+{
+	struct iscsi_task *t;
+
+	if (s->logging_out || !s->n_free_itt || !serial_le(s->cmdsn, s->maxcmdsn))
+		return NULL;
+	if (!s->held)
+		return list_first(&s->pending, struct iscsi_task, node);
+	list_for_each (t, &s->pending, node)
+		if (t->probe)
+			return t;
+	return NULL;
+}
+
+/* ---- what the owner asks for ------------------------------------------- */
+
+static void start_clock(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
+{
+	t->deadline_ns = now_ns + (t->timeout_ns ? t->timeout_ns : s->cfg.task_timeout_ns);
+}
+
+void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
+{
+	task_init(t);
+	t->state = TASK_PENDING;
+	t->n_transferred = 0;
+	t->response = 0;
+	t->status = 0;
+	t->n_sense = 0;
+	start_clock(s, t, now_ns);
+	list_append(&s->pending, &t->node);
+	s->n_pending++;
+	s->stats.n_tasks++;
+}
+
+/* Ends a task that is not on the wire. */
+static void finish_pending(struct iscsi_session *s, struct iscsi_task *t,
+			   enum iscsi_task_result result)
+{
+	list_remove(&t->node);
+	s->n_pending--;
+	t->result = result;
+	t->n_transferred = 0;
+	t->state = TASK_DONE;
+	list_append(&s->done, &t->node);
+}
+
+void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
+{
+	if (t->state == TASK_PENDING) {
+		finish_pending(s, t, ISCSI_TASK_CANCELLED);
+	} else if (t->state == TASK_SENT && !t->gives_up) {
+		t->gives_up = true;
+		t->ends_as = ISCSI_TASK_CANCELLED;
+		tmf_sweep(s, now_ns);
+	}
+}
+
+void session_lu_reset(struct iscsi_session *s, uint64_t lun, uint64_t now_ns)
+{
+	s->reset_wanted = true;
+	s->reset_lun = lun;
+	tmf_sweep(s, now_ns);
+}
+
+void session_fail_all(struct iscsi_session *s, bool all, uint64_t now_ns)
+{
+	struct iscsi_task *t, *tmp;
+
+	list_for_each_safe (t, tmp, &s->pending, node)
+		if (all || !t->probe)
+			finish_pending(s, t, ISCSI_TASK_LOST);
+	if (!all)
+		return;
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++)
+		if (s->table[i])
+			task_finish(s->table[i], ISCSI_TASK_LOST);
+}
+
+void session_hold(struct iscsi_session *s, bool hold, uint64_t now_ns)
+{
+	struct iscsi_task *t;
+
+	if (s->held && !hold)
+		list_for_each (t, &s->pending, node)
+			start_clock(s, t, now_ns);
+	s->held = hold;
+}
+
+bool session_is_held(const struct iscsi_session *s)
+{
+	return s->held;
+}
+
+const struct iscsi_params *session_params(const struct iscsi_session *s)
+{
+	return &s->active;
+}
+
+uint16_t session_tsih(const struct iscsi_session *s)
+{
+	return s->tsih;
+}
+
+unsigned session_n_tasks(const struct iscsi_session *s)
+{
+	return s->n_pending + s->n_sent;
+}
+
+const struct iscsi_stats *session_stats(const struct iscsi_session *s)
+{
+	return &s->stats;
+}
+
+static struct iscsi_conn *working_conn(struct iscsi_session *s)
+{
+	struct iscsi_conn *c;
+
+	list_for_each (c, &s->conns, node)
+		if (conn_in_full_feature(c))
+			return c;
+	return NULL;
+}
+
+int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns)
+{
+	struct iscsi_conn *c = working_conn(s);
+	struct pdu p = {
+		.opcode = PDU_TEXT_REQ, .immediate = true, .final = true, .ttt = PDU_TAG_NONE};
+
+	if (s->text_busy)
+		return -EBUSY;
+	if (!c)
+		return -ENOTCONN;
+	if (n > c->params.TargetMaxRecvDataSegmentLength)
+		return -EMSGSIZE;
+	text_clear(&s->text_in);
+	s->text_busy = true;
+	s->text_quiet = false;
+	s->text_itt = p.itt = session_next_itt(s);
+	s->text_deadline_ns = now_ns + s->cfg.task_timeout_ns;
+	conn_send(c, &p, text, n);
+	return 0;
+}
+
+int session_logout(struct iscsi_session *s, uint64_t now_ns)
+{
+	struct iscsi_conn *c = working_conn(s);
+	struct pdu p = {.opcode = PDU_LOGOUT_REQ,
+			.immediate = true,
+			.final = true,
+			.u.logout_req = {.reason = LOGOUT_CLOSE_SESSION}};
+
+	if (!c || !conn_move(c, CONN_LOGOUT_SENT))
+		return -ENOTCONN;
+	s->logging_out = true;
+	c->logout_itt = p.itt = session_next_itt(s);
+	c->logout_answered = false;
+	c->logout_deadline_ns = now_ns + s->cfg.logout_timeout_ns;
+	p.u.logout_req.cid = c->cid;
+	conn_send(c, &p, NULL, 0);
+	return 0;
+}
+
+/* ---- connections come and go ------------------------------------------- */
+
+void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c)
+{
+	if (c->leading) {
+		s->active = c->params;
+		s->tsih = c->rx.u.login.tsih;
+	}
+	s->up = true;
+}
+
+void session_requeue(struct iscsi_session *s, struct list *back, struct iscsi_task *t)
+{
+	struct list *at = back->prev;
+
+	task_unsend(t);
+	/* Nearly sorted already: look from the end. */
+	while (at != back && serial_lt(t->cmdsn, CONTAINER_OF(at, struct iscsi_task, node)->cmdsn))
+		at = at->prev;
+	list_insert_before(at->next, &t->node);
+	s->n_pending++;
+}
+
+void session_queue_first(struct iscsi_session *s, struct list *back)
+{
+	list_splice(back, &s->pending);
+	list_splice(&s->pending, back);
+}
+
+/* Gives the unfinished tasks of @c back to the front of the queue, in CmdSN order. */
+static void take_back(struct iscsi_session *s, struct iscsi_conn *c)
+{
+	struct list back = LIST_INIT(back);
+	struct iscsi_task *t;
+
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
+		t = s->table[i];
+		if (!t || t->conn != c)
+			continue;
+		if (t->gives_up || t->once) {
+			task_finish(t, t->gives_up ? t->ends_as : ISCSI_TASK_LOST);
+			continue;
+		}
+		session_requeue(s, &back, t);
+	}
+	session_queue_first(s, &back);
+}
+
+void session_text_fail(struct iscsi_session *s)
+{
+	s->text_busy = false;
+	text_clear(&s->text_in);
+}
+
+void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c)
+{
+	struct iscsi_conn *other;
+	bool alone = true;
+
+	take_back(s, c);
+	tmf_conn_gone(s, c);
+	session_text_fail(s);
+	list_for_each (other, &s->conns, node)
+		if (other != c && conn_in_full_feature(other))
+			alone = false;
+	if (!alone)
+		return;
+	if (s->up)
+		s->held = true;
+	s->up = false;
+	s->tsih = 0;
+	s->logging_out = false;
+}
+
+/* ---- time -------------------------------------------------------------- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t conn_deadline_ns(const struct iscsi_conn *c)
+{
+	switch (c->state) {
+	case CONN_IN_LOGIN: return c->login.deadline_ns;
+	case CONN_IN_LOGOUT: return c->logout_deadline_ns;
+	case CONN_LOGGED_IN:
+	case CONN_LOGOUT_REQUESTED:
+		return c->nop_itt != PDU_TAG_NONE ? c->nop_deadline_ns
+						  : c->last_rx_ns + c->session->cfg.nop_interval_ns;
+	case CONN_XPT_WAIT:
+	case CONN_DEAD: break;
+	}
+	return ISCSI_NEVER;
+}
+
+uint64_t session_deadline_ns(const struct iscsi_session *s)
+{
+	uint64_t d = ISCSI_NEVER;
+	const struct iscsi_conn *c;
+
+	list_for_each (c, &s->conns, node)
+		d = earlier(d, conn_deadline_ns(c));
+	if (s->n_sent || s->n_pending || s->reset_wanted)
+		d = earlier(d, s->next_sweep_ns);
+	if (s->tmf.active)
+		d = earlier(d, s->tmf.deadline_ns);
+	if (s->text_busy)
+		d = earlier(d, s->text_deadline_ns);
+	return d;
+}
+
+static void conn_tick(struct iscsi_conn *c, uint64_t now_ns)
+{
+	struct iscsi_session *s = c->session;
+
+	c->now_ns = now_ns;
+	if (now_ns < conn_deadline_ns(c))
+		return;
+	switch (c->state) {
+	case CONN_IN_LOGIN:
+		conn_drop(c, "no end of login within %u s",
+			  (unsigned)(s->cfg.login_timeout_ns / 1000000000));
+		break;
+	case CONN_IN_LOGOUT: {
+		struct queued_event *q = session_event(s, ISCSI_EV_LOGGED_OUT, c);
+
+		q->ev.timed_out = true;
+		conn_move(c, CONN_LOGOUT_DONE);
+		conn_bury(c);
+		break;
+	}
+	case CONN_LOGGED_IN:
+	case CONN_LOGOUT_REQUESTED:
+		if (c->nop_itt == PDU_TAG_NONE)
+			conn_send_nop(c);
+		else
+			conn_drop(c, "no answer to a NOP-Out within %u s",
+				  (unsigned)(s->cfg.nop_timeout_ns / 1000000000));
+		break;
+	case CONN_XPT_WAIT:
+	case CONN_DEAD: break;
+	}
+}
+
+static void sweep_pending(struct iscsi_session *s, uint64_t now_ns)
+{
+	struct iscsi_task *t, *tmp;
+
+	list_for_each_safe (t, tmp, &s->pending, node) {
+		if (s->held && !t->probe)
+			continue;
+		if (now_ns >= t->deadline_ns) {
+			s->stats.n_timeouts++;
+			finish_pending(s, t, ISCSI_TASK_TIMEOUT);
+		}
+	}
+}
+
+void session_tick(struct iscsi_session *s, uint64_t now_ns)
+{
+	struct iscsi_conn *c, *tmp;
+
+	list_for_each_safe (c, tmp, &s->conns, node)
+		conn_tick(c, now_ns);
+	if (s->text_busy && now_ns >= s->text_deadline_ns) {
+		c = working_conn(s);
+		if (c) {
+			c->now_ns = now_ns;
+			conn_drop(c, "no answer to a Text Request");
+		}
+		session_text_fail(s);
+	}
+	if (now_ns < s->next_sweep_ns && !(s->tmf.active && now_ns >= s->tmf.deadline_ns))
+		return;
+	s->next_sweep_ns = now_ns + SWEEP_NS;
+	sweep_pending(s, now_ns);
+	tmf_sweep(s, now_ns);
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One SCSI command
+ *
+ * Planning what data goes out, and checking what comes in. Nothing is believed:
+ * Data-In must arrive in order, without gap or overlap, inside the buffer, and a
+ * good status is good only when the bytes that make it so were really there
+ * (reads) or were really asked for (writes). Anything else ends the connection:
+ * the command is then sent again, which is safe, where passing on old memory
+ * as data is not.
+ *
+ * We always negotiate DataPDUInOrder and DataSequenceInOrder Yes, so the bytes
+ * of a task arrive and leave in order.
+ */
+#include "iscsi/internal.h"
+
+#include <errno.h>
+
+void task_init(struct iscsi_task *t)
+{
+	list_init(&t->node);
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++) {
+		list_init(&t->burst[i].node);
+		t->burst[i].task = t;
+	}
+	t->state = TASK_IDLE;
+	t->itt = PDU_TAG_NONE;
+	t->conn = NULL;
+	t->n_refs = 0;
+	t->gives_up = false;
+	t->deadline_ns = 0;
+}
+
+size_t iov_part(const struct iovec *iov, size_t n_iov, size_t off, size_t len, struct iovec *out,
+		size_t n_out, size_t *ret_len)
+{
+	size_t n = 0, covered = 0;
+
+	for (size_t i = 0; i < n_iov && len > 0 && n < n_out; i++) {
+		size_t part = iov[i].iov_len;
+
+		if (off >= part) {
+			off -= part;
+			continue;
+		}
+		part -= off;
+		if (part > len)
+			part = len;
+		out[n++] = (struct iovec){(char *)iov[i].iov_base + off, part};
+		covered += part;
+		len -= part;
+		off = 0;
+	}
+	*ret_len = covered;
+	return n;
+}
+
+static void burst_open(struct iscsi_task *t, uint32_t ttt, uint32_t off, uint32_t n)
+{
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++) {
+		struct iscsi_burst *b = &t->burst[i];
+
+		if (list_linked(&b->node))
+			continue;
+		b->ttt = ttt;
+		b->off = off;
+		b->n_left = n;
+		b->datasn = 0;
+		list_append(&t->conn->bursts, &b->node);
+		return;
+	}
+}
+
+static unsigned bursts_open(const struct iscsi_task *t)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++)
+		if (list_linked(&t->burst[i].node) && t->burst[i].ttt != PDU_TAG_NONE)
+			n++;
+	return n;
+}
+
+static void bursts_close(struct iscsi_task *t)
+{
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++)
+		list_remove(&t->burst[i].node);
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
+{
+	const struct iscsi_params *k = &c->params;
+	uint32_t immediate = 0, unsolicited = 0;
+
+	t->conn = c;
+	t->state = TASK_SENT;
+	t->datasn = 0;
+	t->n_received = 0;
+	t->n_sent = 0;
+	t->n_sense = 0;
+	t->residual = 0;
+	t->underflow = false;
+	t->overflow = false;
+
+	if (t->dir == ISCSI_DIR_WRITE) {
+		/* RFC 7143 §11.3.4, §13.10 to 13.14 */
+		if (k->ImmediateData)
+			immediate = smaller(smaller(t->n_data, k->FirstBurstLength),
+					    k->TargetMaxRecvDataSegmentLength);
+		if (!k->InitialR2T)
+			unsolicited = smaller(t->n_data, k->FirstBurstLength) - immediate;
+	}
+	t->n_granted = immediate + unsolicited;
+	if (unsolicited)
+		burst_open(t, PDU_TAG_NONE, immediate, unsolicited);
+
+	*p = (struct pdu){
+		.opcode = PDU_SCSI_CMD,
+		.final = !unsolicited,
+		.n_data = immediate,
+		.lun = t->lun,
+		.itt = t->itt,
+		.cmdsn = t->cmdsn,
+		.u.scsi_cmd = {.read = t->dir == ISCSI_DIR_READ,
+			       .write = t->dir == ISCSI_DIR_WRITE,
+			       .attr = PDU_ATTR_SIMPLE,
+			       .expected_len = t->dir == ISCSI_DIR_NONE ? 0 : t->n_data},
+	};
+	memcpy(p->u.scsi_cmd.cdb, t->cdb, sizeof(t->cdb));
+	t->n_sent = immediate;
+	return immediate;
+}
+
+static void task_tell(struct iscsi_task *t)
+{
+	t->state = TASK_DONE;
+	list_append(&t->conn->session->done, &t->node);
+}
+
+void task_finish(struct iscsi_task *t, enum iscsi_task_result result)
+{
+	struct iscsi_session *s = t->conn->session;
+
+	t->result = result;
+	t->n_transferred = t->dir == ISCSI_DIR_READ ? t->n_received : t->n_sent;
+	if (result != ISCSI_TASK_OK && result != ISCSI_TASK_FAILED)
+		t->n_transferred = 0;
+	bursts_close(t);
+	tmf_forget_task(s, t);
+	session_give_itt(s, t);
+	if (t->n_refs)
+		t->state = TASK_DRAINING;
+	else
+		task_tell(t);
+}
+
+void task_hold(struct iscsi_task *t)
+{
+	t->n_refs++;
+}
+
+void task_release(struct iscsi_task *t)
+{
+	if (--t->n_refs == 0 && t->state == TASK_DRAINING)
+		task_tell(t);
+}
+
+void task_unsend(struct iscsi_task *t)
+{
+	bursts_close(t);
+	session_give_itt(t->conn->session, t);
+	t->state = TASK_PENDING;
+}
+
+/* ---- reads ------------------------------------------------------------- */
+
+int task_check_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
+{
+	if (t->dir != ISCSI_DIR_READ) {
+		*why = "Data-In for a command that reads nothing";
+		return -EPROTO;
+	}
+	if (p->u.data_in.datasn != t->datasn) {
+		*why = "DataSN out of order";
+		return -EPROTO;
+	}
+	if (p->u.data_in.off != t->n_received) {
+		*why = "Data-In leaves a gap or overlaps";
+		return -EPROTO;
+	}
+	if (p->n_data > t->n_data - t->n_received) {
+		*why = "Data-In beyond the buffer";
+		return -EPROTO;
+	}
+	if (p->u.data_in.has_status && !p->final) {
+		*why = "status in a Data-In that is not the last";
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/*
+ * Status has come. With GOOD the amount of data must be what residual and expected
+ * length say; with other statuses the target may have stopped anywhere.
+ */
+static int check_amount(const struct iscsi_task *t, const char **why)
+{
+	uint32_t expected = t->dir == ISCSI_DIR_NONE ? 0 : t->n_data;
+
+	if (t->underflow && t->overflow) {
+		*why = "residual underflow and overflow at once";
+		return -EPROTO;
+	}
+	if (t->underflow) {
+		if (t->residual > expected) {
+			*why = "residual larger than the expected length";
+			return -EPROTO;
+		}
+		expected -= t->residual;
+	}
+	if (t->response || t->status)
+		return 0;
+	if (t->dir == ISCSI_DIR_READ && t->n_received != expected) {
+		*why = t->n_received < expected
+			       ? "good status, but data is missing"
+			       : "good status, but more data than the residual allows";
+		return -EPROTO;
+	}
+	if (t->dir == ISCSI_DIR_WRITE && t->n_granted < expected) {
+		*why = "good status for a write whose data was not asked for";
+		return -EPROTO;
+	}
+	return 0;
+}
+
+int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
+{
+	int r;
+
+	t->datasn++;
+	t->n_received += p->n_data;
+	if (!p->u.data_in.has_status)
+		return 0;
+	t->response = 0;
+	t->status = p->u.data_in.status;
+	t->underflow = p->u.data_in.underflow;
+	t->overflow = p->u.data_in.overflow;
+	t->residual = t->underflow || t->overflow ? p->u.data_in.residual : 0;
+	r = check_amount(t, why);
+	if (r)
+		return r;
+	task_finish(t, ISCSI_TASK_OK);
+	return 0;
+}
+
+/* ---- writes ------------------------------------------------------------ */
+
+int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
+{
+	const struct iscsi_params *k = &t->conn->params;
+	uint32_t off = p->u.r2t.off, n = p->u.r2t.len;
+
+	*why = NULL;
+	if (t->dir != ISCSI_DIR_WRITE)
+		*why = "R2T for a command that writes nothing";
+	else if (p->ttt == PDU_TAG_NONE)
+		*why = "R2T with the reserved Target Transfer Tag";
+	else if (p->u.r2t.r2tsn != t->datasn)
+		*why = "R2TSN out of order";
+	else if (n == 0 || n > k->MaxBurstLength)
+		*why = "R2T length is 0 or above MaxBurstLength";
+	else if (off > t->n_data || n > t->n_data - off)
+		*why = "R2T beyond the expected transfer";
+	else if (off != t->n_granted)
+		*why = "R2T leaves a gap or overlaps";
+	else if (bursts_open(t) >= smaller(k->MaxOutstandingR2T, ISCSI_MAX_R2T))
+		*why = "more R2Ts open than MaxOutstandingR2T";
+	if (*why)
+		return -EPROTO;
+	t->datasn++;
+	t->n_granted += n;
+	burst_open(t, p->ttt, off, n);
+	return 0;
+}
+
+/* ---- status ------------------------------------------------------------ */
+
+int task_on_response(struct iscsi_task *t, const struct pdu *p, const uint8_t *data, size_t n,
+		     const char **why)
+{
+	int r;
+
+	t->response = p->u.scsi_rsp.response;
+	t->status = p->u.scsi_rsp.status;
+	t->underflow = p->u.scsi_rsp.underflow;
+	t->overflow = p->u.scsi_rsp.overflow;
+	t->residual = t->underflow || t->overflow ? p->u.scsi_rsp.residual : 0;
+	if (t->response != 0) {
+		task_finish(t, ISCSI_TASK_FAILED);
+		return 0;
+	}
+	/* SenseLength, then sense; the target may send less than it says (§11.4.7.2). */
+	if (n >= 2) {
+		size_t n_sense = get_be16(data);
+
+		if (n_sense > n - 2)
+			n_sense = n - 2;
+		if (n_sense > ISCSI_SENSE_MAX)
+			n_sense = ISCSI_SENSE_MAX;
+		memcpy(t->sense, data + 2, n_sense);
+		t->n_sense = (uint16_t)n_sense;
+	}
+	r = check_amount(t, why);
+	if (r)
+		return r;
+	task_finish(t, ISCSI_TASK_OK);
+	return 0;
+}

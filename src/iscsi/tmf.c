@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timeouts and task management (RFC 7143 §11.5, §11.6)
+ *
+ * A task that is not answered in time, or is cancelled, is ended by the mildest
+ * measure that the target confirms: ABORT TASK, then LOGICAL UNIT RESET, then the
+ * end of the connection. One function is under way at a time; each has a bound.
+ * Tasks that a reset swept away without being its reason are sent again.
+ */
+#include "iscsi/internal.h"
+
+static bool due(const struct iscsi_task *t)
+{
+	return t && t->state == TASK_SENT && t->gives_up;
+}
+
+static void request(struct iscsi_session *s, struct iscsi_conn *c, uint8_t function, uint64_t lun,
+		    struct iscsi_task *t, uint64_t now_ns)
+{
+	struct pdu p = {.opcode = PDU_TMF_REQ,
+			.immediate = true,
+			.final = true,
+			.lun = lun,
+			.ttt = t ? t->itt : PDU_TAG_NONE,
+			.u.tmf_req = {.function = function}};
+
+	s->tmf = (struct tmf){.active = true,
+			      .function = function,
+			      .lun = lun,
+			      .itt = session_next_itt(s),
+			      .task = t,
+			      .conn = c,
+			      .deadline_ns = now_ns + s->cfg.tmf_timeout_ns};
+	p.itt = s->tmf.itt;
+	/* RefCmdSN of what is not aborted by tag is the CmdSN of the request itself (§11.5.5). */
+	p.u.tmf_req.refcmdsn = t ? t->cmdsn : s->cmdsn;
+	conn_send(c, &p, NULL, 0);
+}
+
+static struct iscsi_conn *any_conn(struct iscsi_session *s)
+{
+	struct iscsi_conn *c;
+
+	list_for_each (c, &s->conns, node)
+		if (c->state == CONN_LOGGED_IN || c->state == CONN_LOGOUT_REQUESTED)
+			return c;
+	return NULL;
+}
+
+static void reset_lun(struct iscsi_session *s, struct iscsi_conn *c, uint64_t lun, bool told,
+		      uint64_t now_ns)
+{
+	request(s, c, TMF_LOGICAL_UNIT_RESET, lun, NULL, now_ns);
+	s->tmf.told = told;
+}
+
+/* The function failed or was not answered: the next harder one. */
+static void escalate(struct iscsi_session *s, const char *how, uint64_t now_ns)
+{
+	struct tmf was = s->tmf;
+
+	s->tmf.active = false;
+	if (was.function == TMF_ABORT_TASK) {
+		if (!due(was.task))
+			return; /* it has ended by itself meanwhile */
+		session_note(s, was.conn, "ABORT TASK %s, resetting the unit", how);
+		reset_lun(s, was.conn, was.lun, false, now_ns);
+	} else {
+		was.conn->now_ns = now_ns;
+		conn_drop(was.conn, "LOGICAL UNIT RESET %s", how);
+	}
+}
+
+static void start_next(struct iscsi_session *s, uint64_t now_ns)
+{
+	struct iscsi_conn *c;
+
+	if (s->reset_wanted && (c = any_conn(s))) {
+		s->reset_wanted = false;
+		reset_lun(s, c, s->reset_lun, true, now_ns);
+		return;
+	}
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
+		struct iscsi_task *t = s->table[i];
+
+		if (!due(t) || !conn_in_full_feature(t->conn))
+			continue;
+		request(s, t->conn, TMF_ABORT_TASK, t->lun, t, now_ns);
+		return;
+	}
+}
+
+void tmf_sweep(struct iscsi_session *s, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
+		struct iscsi_task *t = s->table[i];
+
+		if (!t || t->gives_up || now_ns < t->deadline_ns)
+			continue;
+		t->gives_up = true;
+		t->ends_as = ISCSI_TASK_TIMEOUT;
+		s->stats.n_timeouts++;
+		session_note(s, t->conn, "command 0x%02x not answered in time, aborting it",
+			     t->cdb[0]);
+	}
+	if (s->tmf.active && now_ns >= s->tmf.deadline_ns)
+		escalate(s, "was not answered", now_ns);
+	if (!s->tmf.active)
+		start_next(s, now_ns);
+}
+
+/* The unit was reset: none of its tasks exists any more at the target. */
+static void after_reset(struct iscsi_session *s, uint64_t lun, bool told)
+{
+	struct list back = LIST_INIT(back);
+
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
+		struct iscsi_task *t = s->table[i];
+
+		if (!t || t->lun != lun)
+			continue;
+		if (t->gives_up) {
+			task_finish(t, t->ends_as);
+		} else if (told || t->once) {
+			task_finish(t, ISCSI_TASK_CANCELLED);
+		} else {
+			session_requeue(s, &back, t);
+		}
+	}
+	session_queue_first(s, &back);
+}
+
+void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns)
+{
+	struct tmf was = s->tmf;
+	uint8_t rsp = p->u.tmf_rsp.response;
+
+	if (!was.active || p->itt != was.itt)
+		return; /* the late answer to a function that was given up */
+	if (was.function == TMF_ABORT_TASK && (rsp == TMF_RSP_COMPLETE || rsp == TMF_RSP_NO_TASK)) {
+		s->tmf.active = false;
+		if (due(was.task))
+			task_finish(was.task, was.task->ends_as);
+	} else if (was.function == TMF_LOGICAL_UNIT_RESET && rsp == TMF_RSP_COMPLETE) {
+		s->tmf.active = false;
+		after_reset(s, was.lun, was.told);
+	} else {
+		escalate(s, "was refused by the target", now_ns);
+	}
+	if (!s->tmf.active)
+		start_next(s, now_ns);
+}
+
+void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c)
+{
+	if (s->tmf.active && s->tmf.conn == c)
+		s->tmf.active = false;
+}
+
+void tmf_forget_task(struct iscsi_session *s, const struct iscsi_task *t)
+{
+	if (s->tmf.task == t)
+		s->tmf.task = NULL;
+}
