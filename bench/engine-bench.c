@@ -205,11 +205,14 @@ static void turn(struct bench *b)
 	t = now();
 	for (int i = 0; p.revents & POLLIN && i < 16; i++) {
 		struct msghdr m = {.msg_iov = iov};
+		size_t wanted = 0;
 		ssize_t r;
 
 		m.msg_iovlen = conn_rx_want(b->conn, iov, MAX_IOV);
 		if (!m.msg_iovlen)
 			break;
+		for (n = 0; n < m.msg_iovlen; n++)
+			wanted += iov[n].iov_len;
 		r = recvmsg(b->fd, &m, MSG_DONTWAIT);
 		if (r < 0 && errno == EAGAIN)
 			break;
@@ -219,6 +222,8 @@ static void turn(struct bench *b)
 		}
 		conn_rx_done(b->conn, (size_t)r, t);
 		drain(b, t);
+		if ((size_t)r < wanted)
+			break; /* the socket is empty: no need to ask it */
 	}
 	session_tick(b->session, t);
 	drain(b, t);
