@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define VARLINK_MSG_MAX (16u << 20) /* bytes of one message, without its NUL */
+#define VARLINK_MSG_MAX   (16u << 20) /* bytes of one message, without its NUL */
 #define VARLINK_INTERFACE "io.iscsidsc.Initiator"
 
 struct varlink_conn;
