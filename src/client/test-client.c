@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every call that asks the service, in both forms, with each allocation failing
+ * in turn
+ *
+ * The service is a thread here. What the calls mean is tested from outside, in
+ * test/abi; this is for what only a checker of memory sees.
+ */
+#include "iscsidsc.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "varlink/varlink.h"
+
+#define PORTAL "\"portal\":{\"symbolicName\":\"l\",\"address\":\"192.0.2.1\",\"socket\":3260}"
+#define OPTIONS \
+	"\"loginOptions\":{\"informationSpecified\":32,\"loginFlags\":0,\"username\":\"6162\"}"
+#define SCSI "{\"result\":{\"status\":0,\"data\":\"ffffffff00000200\",\"sense\":\"\"}}"
+
+static const struct canned {
+	const char *method, *reply;
+} canned[] = {
+	{"GetVersion", "{\"major\":10,\"minor\":0,\"build\":1,\"product\":\"x\"}"},
+	{"GetNodeName", "{\"name\":\"iqn.2026-11.local.host:1\"}"},
+	{"SetNodeName", "{}"},
+	{"ListInitiators", "{\"initiators\":[\"a\",\"b\"]}"},
+	{"AddSendTargetPortal", "{}"},
+	{"RemoveSendTargetPortal", "{}"},
+	{"RefreshSendTargetPortal", "{}"},
+	{"ListSendTargetPortals",
+	 "{\"portals\":[{\"initiatorName\":\"a\",\"initiatorPort\":4294967295," PORTAL
+	 ",\"securityFlags\":1," OPTIONS "}]}"},
+	{"ListTargets", "{\"targets\":[\"iqn.2026-11.local.disk:1\"],\"status\":0}"},
+	{"ListTargetPortals", "{\"portals\":[{" PORTAL ",\"portalGroup\":1}]}"},
+	{"Login", "{\"sessionId\":\"1-2\",\"connectionId\":\"1-3\"}"},
+	{"ListSessions",
+	 "{\"sessions\":[{\"id\":\"1-2\",\"initiatorNodeName\":\"n\",\"targetName\":\"t\","
+	 "\"isid\":\"800102030405\",\"tsih\":1,\"connections\":[{\"id\":\"1-3\","
+	 "\"initiatorAddress\":\"::1\",\"initiatorSocket\":1,\"targetAddress\":\"::1\","
+	 "\"targetSocket\":3260,\"cid\":1}]}]}"},
+	{"ListDevices",
+	 "{\"devices\":[{\"initiatorInstance\":\"a\",\"targetName\":\"t\",\"scsiPort\":1,"
+	 "\"scsiBus\":0,\"scsiTarget\":0,\"scsiLun\":0,\"deviceType\":0,\"deviceNumber\":-1,"
+	 "\"legacyName\":\"\",\"interfaceName\":\"/dev/disk/by-path/x\"}]}"},
+	{"ScsiInquiry", SCSI},
+	{"ScsiReadCapacity", SCSI},
+	{"ScsiReportLuns", SCSI},
+	/* and the one that fails */
+	{"Logout", NULL},
+};
+
+static char dir[] = "/tmp/iscsidsc-XXXXXX";
+static char path[64];
+static int listener = -1;
+static pthread_t server;
+
+static void conn_answer(struct varlink_conn *c)
+{
+	struct varlink_request req;
+	const char *method;
+	json_t *msg;
+
+	if (varlink_recv(c, &msg, 20000) < 0)
+		return;
+	if (varlink_request_of(&req, msg) < 0)
+		abort();
+	method = strrchr(req.method, '.') + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(canned); i++) {
+		if (strcmp(canned[i].method, method) != 0)
+			continue;
+		if (canned[i].reply)
+			varlink_reply(c, json_loads(canned[i].reply, 0, NULL), false, 20000);
+		else
+			varlink_error(c, VARLINK_INTERFACE ".Status",
+				      json_pack("{s:I, s:s, s:[{s:s}]}", "code",
+						(json_int_t)ISDSC_DEVICE_BUSY_ON_SESSION, "text",
+						"in use", "holders", "text", "by me"),
+				      20000);
+	}
+	json_decref(msg);
+}
+
+static void *server_run(void *arg)
+{
+	for (;;) {
+		struct varlink_conn *c;
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return NULL;
+		if (varlink_conn_new(&c, fd) == 0) {
+			conn_answer(c);
+			varlink_conn_free(c);
+		}
+	}
+}
+
+static int server_start(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	memcpy(addr.sun_path, path, strlen(path));
+	setenv("ISCSIDSC_SOCKET", path, 1);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(listener, 16) < 0)
+		return -1;
+	return pthread_create(&server, NULL, server_run, NULL);
+}
+
+static int server_stop(void **state)
+{
+	shutdown(listener, SHUT_RDWR);
+	pthread_join(server, NULL);
+	close(listener);
+	unlink(path);
+	rmdir(dir);
+	return 0;
+}
+
+/* -- allocations of this thread that fail -- */
+
+static _Thread_local long n_until_failure; /* 0: never */
+
+static void *failing_malloc(size_t n)
+{
+	if (n_until_failure > 0 && --n_until_failure == 0)
+		return NULL;
+	return malloc(n);
+}
+
+/* -- the calls -- */
+
+static ISCSI_UNIQUE_SESSION_ID id;
+static uint8_t memory[1 << 16];
+static ISCSI_LOGIN_OPTIONS options = {
+	.InformationSpecified = ISCSI_LOGIN_OPTIONS_USERNAME | ISCSI_LOGIN_OPTIONS_PASSWORD,
+	.Username = (PUCHAR) "me",
+	.UsernameLength = 2,
+	.Password = (PUCHAR) "0123456789ab",
+	.PasswordLength = 12,
+};
+static ISCSI_TARGET_PORTALA portal_a = {.SymbolicName = "l", .Address = "a", .Socket = 1};
+static ISCSI_TARGET_PORTALW portal_w = {.SymbolicName = u"l", .Address = u"a", .Socket = 1};
+static char name_a[] = "iqn.2026-11.local.disk:1";
+static WCHAR name_w[] = u"iqn.2026-11.local.disk:1";
+static char key[] = "key";
+
+#define SIZES                                   \
+	ULONG size = sizeof(memory), count = 4; \
+	(void)size;                             \
+	(void)count
+
+#define BOTH(name, args_a, args_w)         \
+	static ISDSC_STATUS name##_a(void) \
+	{                                  \
+		SIZES;                     \
+		return name##A args_a;     \
+	}                                  \
+	static ISDSC_STATUS name##_w(void) \
+	{                                  \
+		SIZES;                     \
+		return name##W args_w;     \
+	}
+
+#define ONE(name, args)                      \
+	static ISDSC_STATUS name##_one(void) \
+	{                                    \
+		UCHAR status;                \
+		ULONG n = 64, n_sense = 18;  \
+		(void)status;                \
+		(void)n;                     \
+		(void)n_sense;               \
+		return name args;            \
+	}
+
+#undef GetIScsiInitiatorNodeName
+#undef SetIScsiInitiatorNodeName
+#undef ReportIScsiInitiatorList
+#undef AddIScsiSendTargetPortal
+#undef RemoveIScsiSendTargetPortal
+#undef RefreshIScsiSendTargetPortal
+#undef ReportIScsiSendTargetPortals
+#undef ReportIScsiSendTargetPortalsEx
+#undef ReportIScsiTargetPortals
+#undef ReportIScsiTargets
+#undef LoginIScsiTarget
+#undef GetIScsiSessionList
+#undef GetDevicesForIScsiSession
+
+BOTH(GetIScsiInitiatorNodeName, ((PCHAR)memory), ((PWCHAR)memory))
+BOTH(SetIScsiInitiatorNodeName, (name_a), (name_w))
+BOTH(ReportIScsiInitiatorList, (&size, (PCHAR)memory), (&size, (PWCHAR)memory))
+BOTH(AddIScsiSendTargetPortal, (name_a, 1, &options, 1, &portal_a),
+     (name_w, 1, &options, 1, &portal_w))
+BOTH(RemoveIScsiSendTargetPortal, (name_a, 1, &portal_a), (name_w, 1, &portal_w))
+BOTH(RefreshIScsiSendTargetPortal, (name_a, 1, &portal_a), (name_w, 1, &portal_w))
+BOTH(ReportIScsiSendTargetPortals, (&count, (void *)memory), (&count, (void *)memory))
+BOTH(ReportIScsiSendTargetPortalsEx, (&count, &size, (void *)memory),
+     (&count, &size, (void *)memory))
+BOTH(ReportIScsiTargetPortals, (NULL, name_a, NULL, &count, (void *)memory),
+     (NULL, name_w, NULL, &count, (void *)memory))
+BOTH(ReportIScsiTargets, (1, &size, (PCHAR)memory), (1, &size, (PWCHAR)memory))
+BOTH(LoginIScsiTarget,
+     (name_a, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_a, 0, NULL, &options, 3, key, 0, &id, &id),
+     (name_w, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_w, 0, NULL, &options, 3, key, 0, &id, &id))
+BOTH(GetIScsiSessionList, (&size, &count, (void *)memory), (&size, &count, (void *)memory))
+BOTH(GetDevicesForIScsiSession, (&id, &count, (void *)memory), (&id, &count, (void *)memory))
+ONE(GetIScsiVersionInformation, ((void *)memory))
+ONE(LogoutIScsiTarget, (&id))
+ONE(SendScsiInquiry, (&id, 1, 0, 0, &status, &n, memory, &n_sense, memory + 64))
+ONE(SendScsiReadCapacity, (&id, 0x100, &status, &n, memory, &n_sense, memory + 64))
+ONE(SendScsiReportLuns, (&id, &status, &n, memory, &n_sense, memory + 64))
+
+#define CALLS(name)                    \
+	{#name "A", name##_a, 0},      \
+	{                              \
+#name "W", name##_w, 0 \
+	}
+#define CALL(name, status)                \
+	{                                 \
+#name, name##_one, status \
+	}
+
+static const struct call {
+	const char *name;
+	ISDSC_STATUS (*run)(void);
+	ISDSC_STATUS expected;
+} calls[] = {
+	CALLS(GetIScsiInitiatorNodeName),
+	CALLS(SetIScsiInitiatorNodeName),
+	CALLS(ReportIScsiInitiatorList),
+	CALLS(AddIScsiSendTargetPortal),
+	CALLS(RemoveIScsiSendTargetPortal),
+	CALLS(RefreshIScsiSendTargetPortal),
+	CALLS(ReportIScsiSendTargetPortals),
+	CALLS(ReportIScsiSendTargetPortalsEx),
+	CALLS(ReportIScsiTargetPortals),
+	CALLS(ReportIScsiTargets),
+	CALLS(LoginIScsiTarget),
+	CALLS(GetIScsiSessionList),
+	CALLS(GetDevicesForIScsiSession),
+	CALL(GetIScsiVersionInformation, 0),
+	CALL(LogoutIScsiTarget, ISDSC_DEVICE_BUSY_ON_SESSION),
+	CALL(SendScsiInquiry, 0),
+	CALL(SendScsiReadCapacity, 0),
+	CALL(SendScsiReportLuns, 0),
+};
+
+static void every_call(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		ISDSC_STATUS status = calls[i].run();
+
+		if (status != calls[i].expected)
+			fail_msg("%s: 0x%08x %s", calls[i].name, status, iscsidsc_last_detail());
+	}
+}
+
+static void every_call_with_every_allocation_failing(void **state)
+{
+	json_set_alloc_funcs(failing_malloc, free);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		for (long n = 1;; n++) {
+			ISDSC_STATUS status;
+			bool was_reached;
+
+			n_until_failure = n;
+			status = calls[i].run();
+			was_reached = n_until_failure == 0;
+			n_until_failure = 0;
+			if (!was_reached) {
+				assert_int_equal(status, calls[i].expected);
+				break;
+			}
+			/*
+			 * Not every allocation is needed, and the parser may take a text it
+			 * has no memory for as one that is not well-formed.
+			 */
+			if (status != ERROR_NOT_ENOUGH_MEMORY &&
+			    status != ISDSC_SERVICE_NOT_RUNNING &&
+			    status != ISDSC_NON_SPECIFIC_ERROR && status != calls[i].expected)
+				fail_msg("%s, allocation %ld: 0x%08x %s", calls[i].name, n, status,
+					 iscsidsc_last_detail());
+			assert_true(n < 10000);
+		}
+	}
+	json_set_alloc_funcs(malloc, free);
+}
+
+/* -- secrets in memory that this thread gives back -- */
+
+static _Thread_local bool looks_for_secrets;
+static unsigned n_secrets, n_frees;
+
+static void looking_free(void *p)
+{
+	static const char *const secrets[] = {"0123456789ab", "303132333435363738396162"};
+
+	if (p && looks_for_secrets) {
+		n_frees++;
+		for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
+			n_secrets += memmem(p, malloc_usable_size(p), secrets[i],
+					    strlen(secrets[i])) != NULL;
+	}
+	free(p);
+}
+
+static void no_secret_is_left_in_memory(void **state)
+{
+	ISCSI_UNIQUE_SESSION_ID session;
+	const char *secret;
+	json_t *string;
+
+	json_set_alloc_funcs(malloc, looking_free);
+	looks_for_secrets = true;
+	assert_int_equal(LoginIScsiTargetA(name_a, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_a, 0,
+					   NULL, &options, 0, NULL, 0, &session, &session),
+			 0);
+	/* one that is refused after its secret has been read */
+	assert_int_equal(LoginIScsiTargetA(name_a, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_a, 0,
+					   NULL, &options, 99999, key, 0, &session, &session),
+			 ERROR_INVALID_PARAMETER);
+	/* and one whose service is not there */
+	setenv("ISCSIDSC_SOCKET", "/nonexistent", 1);
+	assert_int_equal(LoginIScsiTargetA(name_a, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_a, 0,
+					   NULL, &options, 0, NULL, 0, &session, &session),
+			 ISDSC_SERVICE_NOT_RUNNING);
+	setenv("ISCSIDSC_SOCKET", path, 1);
+	assert_int_equal(n_secrets, 0);
+	assert_true(n_frees > 100);
+
+	/* it would have been found */
+	secret = "303132333435363738396162";
+	string = json_string(secret);
+	json_decref(string);
+	assert_int_equal(n_secrets, 1);
+	looks_for_secrets = false;
+	json_set_alloc_funcs(malloc, free);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_call),
+		cmocka_unit_test(no_secret_is_left_in_memory),
+		cmocka_unit_test(every_call_with_every_allocation_failing),
+	};
+
+	return cmocka_run_group_tests(tests, server_start, server_stop);
+}
