@@ -46,13 +46,17 @@ struct scsi_cmd {
 	const struct iovec *iov; /* the data, n_data bytes in all; lent until done() */
 	unsigned n_iov;
 	uint32_t n_data;
-	uint64_t timeout_ns; /* from submission; while the path is held, time stands still; 0: the
-				path's default */
-	bool probe; /* part of finding out who the unit is: passes while other I/O is held */
-	bool once;  /* not safe to send a second time (reservations, compare and write): fails when
-		       its fate is unknown instead of being repeated after a lost connection */
-	void (*done)(
-		struct scsi_cmd *cmd); /* on the path's loop thread, never from inside submit */
+	/* from submission; while the path is held, time stands still; 0: the path's default */
+	uint64_t timeout_ns;
+	/* part of finding out who the unit is: passes while other I/O is held */
+	bool probe;
+	/*
+	 * not safe to send a second time (reservations, compare and write): fails when its
+	 * fate is unknown instead of being repeated after a lost connection
+	 */
+	bool once;
+	/* on the path's loop thread, never from inside submit */
+	void (*done)(struct scsi_cmd *cmd);
 	void *user;
 
 	/*
