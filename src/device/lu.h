@@ -26,13 +26,13 @@ struct lu;
 
 /* What a unit told about itself. Plain data, comparable and copyable. */
 struct lu_info {
-	uint64_t lun;                 /* SAM form */
-	uint8_t device_type;          /* peripheral device type; 0 disk */
+	uint64_t lun;        /* SAM form */
+	uint8_t device_type; /* peripheral device type; 0 disk */
 	bool removable;
 	char vendor[9], product[17], revision[5], serial[256]; /* trimmed, printable ASCII */
 	struct scsi_designator id[8]; /* of VPD 0x83 that name the unit itself, best first */
 	unsigned n_id;
-	struct blk_limits limits;     /* n_bytes 0: no medium or not a disk */
+	struct blk_limits limits; /* n_bytes 0: no medium or not a disk */
 	uint32_t max_unmap_blocks;
 	uint32_t max_unmap_descriptors;
 	uint64_t max_write_same_blocks;
@@ -63,16 +63,26 @@ int lu_report_luns(const struct scsi_exec *exec, uint64_t **ret_luns, size_t *re
  * type, and none of those they both have differs; without designators, serial
  * number, vendor and product must all be equal and the serial not empty. "Similar"
  * is not the same. Size and write protection do not count.
+ *
+ * Of one type, one side may have fewer designators, but not each something that
+ * the other has not. Where all that is shared is numbered locally (T10 vendor,
+ * vendor specific, NAA 3: they repeat from server to server), vendor and product
+ * must be equal too, and the serial number where both have one.
  */
 bool lu_info_same_unit(const struct lu_info *a, const struct lu_info *b);
 
-/* A stable name for links and reports: "naa.6001405…", "eui.…", "t10.…", "serial.…"; "" when there is none. */
+#define LU_NAME_MAX 544 /* room for every name, with terminator */
+/*
+ * A stable name for links and reports: "naa.6001405…", "eui.…", "t10.…", the SCSI
+ * name string itself, "serial.VENDOR_PRODUCT_NUMBER"; "" when there is none, or it
+ * does not fit. ASCII letters, digits, '.', '-', ':' and '_' only.
+ */
 void lu_info_name(const struct lu_info *i, char *buf, size_t n);
 
 enum lu_event {
 	LU_EV_CAPACITY_CHANGED,
-	LU_EV_LUNS_CHANGED,        /* REPORTED LUNS DATA HAS CHANGED: look at the whole target */
-	LU_EV_INQUIRY_CHANGED,     /* may be another unit now: probe again */
+	LU_EV_LUNS_CHANGED,    /* REPORTED LUNS DATA HAS CHANGED: look at the whole target */
+	LU_EV_INQUIRY_CHANGED, /* may be another unit now: probe again */
 	LU_EV_MODE_CHANGED,
 	LU_EV_WRITE_PROTECTED,
 	LU_EV_RESET,
@@ -81,22 +91,40 @@ enum lu_event {
 struct lu_cfg {
 	struct loop *loop;
 	const struct lu_info *info;
-	/* loop thread; a unit attention was seen (already acted upon for the command itself). Optional. */
+	/*
+	 * Optional, loop thread: a unit attention was seen, or an error that lets conclude
+	 * the same (that one is told once until lu_update()). The command itself was
+	 * already taken care of.
+	 */
 	void (*event)(void *user, struct lu *lu, enum lu_event ev);
 	void *user;
-	uint64_t retry_ns;            /* how long one request may be repeated on BUSY and the like; 0: 30 s */
-	unsigned n_commands;          /* commands to the unit at once, 1 … 1024; 0: 128. Further requests wait in order */
+	uint64_t retry_ns; /* how long one request may be repeated on BUSY and the like; 0: 30 s */
+	/* commands to the unit at once, 1 … 1024; 0: 128. Further requests wait in order */
+	unsigned n_commands;
 };
 
 /* Any thread, before the unit is used. 0 or -ENOMEM. */
 int lu_new(struct lu **ret_lu, const struct lu_cfg *cfg);
-/* Loop thread; no request may be in flight; not from inside a request's done(). NULL is fine; returns NULL. */
+/*
+ * Loop thread; no request may be in flight; not from inside a request's done().
+ * NULL is fine; returns NULL.
+ */
 struct lu *lu_free(struct lu *lu);
 
 #define LU_MAX_PATHS 8
-/* Loop thread. -ENOSPC when there are LU_MAX_PATHS already. @lun: as this path calls the unit. */
+/*
+ * Loop thread. @lun: as this path calls the unit. -EEXIST when @path is there
+ * already, -ENOSPC when there are LU_MAX_PATHS.
+ *
+ * Commands take one path, the first added, until it fails one or answers that the
+ * unit cannot be reached through it; then the next one. A command that a path
+ * failed is repeated on those that have not yet failed it.
+ */
 int lu_path_add(struct lu *lu, const struct scsi_path_ops *ops, void *path, uint64_t lun);
-/* Loop thread. No new command goes to the path; those under way end there. */
+/*
+ * Loop thread. No new command goes to the path; those under way end there.
+ * Without any path requests fail with -EIO.
+ */
 void lu_path_remove(struct lu *lu, void *path);
 unsigned lu_n_paths(const struct lu *lu);
 
@@ -126,12 +154,16 @@ void lu_hold(struct lu *lu, bool hold);
 void lu_fence(struct lu *lu, const char *why);
 bool lu_is_fenced(const struct lu *lu, char *why, size_t n); /* any thread */
 
-/* Loop thread: the unit was probed again and is the same; take over size, limits, protection. */
+/*
+ * Loop thread: the unit was probed again and is the same; take over size, limits,
+ * protection. What the unit has refused stays off. Another block size fences it.
+ */
 void lu_update(struct lu *lu, const struct lu_info *info);
 const struct lu_info *lu_get_info(const struct lu *lu); /* loop thread */
 
 struct lu_stats {
-	uint64_t n_reads, n_writes, n_flushes, n_discards, read_bytes, write_bytes, n_errors, n_retries;
+	uint64_t n_reads, n_writes, n_flushes, n_discards, read_bytes, write_bytes, n_errors,
+		n_retries;
 };
 void lu_get_stats(const struct lu *lu, struct lu_stats *ret); /* loop thread */
 
