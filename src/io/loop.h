@@ -59,7 +59,7 @@ struct loop *loop_free(struct loop *l); /* no fd, timer or post may be left; NUL
 int loop_run(struct loop *l);
 /**
  * loop_turn() - one turn, waiting at most until @deadline_ns (LOOP_NEVER: no own bound)
- * Return: 0, or -errno.
+ * Return: 0, or -errno of the wait; everything but descriptors has had its turn even then.
  */
 int loop_turn(struct loop *l, uint64_t deadline_ns);
 /* From any thread. A stopped loop can be run again. */
@@ -76,7 +76,10 @@ int loop_fd_events(struct loop *l, struct loop_fd *f, uint32_t events); /* no sy
 /* After this no ready() comes, also not for events of this very turn. Does not close. */
 void loop_fd_remove(struct loop *l, struct loop_fd *f);
 
-/* Arms or moves; LOOP_NEVER disarms. A deadline that has passed fires in the next turn. Return: 0 or -ENOMEM. */
+/*
+ * Arms or moves; LOOP_NEVER disarms. A deadline that has passed fires in the next turn. Return: 0 or -ENOMEM,
+ * which moving an armed timer never gives; nor does arming one again, first thing in its own fire().
+ */
 int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 
@@ -85,7 +88,7 @@ void loop_defer_cancel(struct loop_defer *d);
 
 /* From any thread: run @p->run on the loop thread, in order of posting. Never blocks. */
 void loop_post(struct loop *l, struct loop_post *p);
-/* From any thread but the loop's: run @fn there and wait for it. (On the loop's own thread it is called at once.) */
+/* From any thread but the loop's: run @fn there and wait for it. (On the loop's own thread it is called at once.) Somebody must be running the loop, or be about to. */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
 
 #endif
