@@ -62,7 +62,13 @@ struct initiator_ops {
 	void (*failed)(void *user, const struct initiator_failure *f);
 	/* Connection lost; @why for the log. Once per loss, not per attempt. */
 	void (*down)(void *user, const char *why);
-	/* Logged in again after down(): compare the units, then initiator_release(). */
+	/*
+	 * Logged in again after down(): compare the units, then initiator_release().
+	 * When the connection is lost meanwhile, probes fail with -EIO, down() comes,
+	 * and some time later verify() again. Who compares on another thread remembers
+	 * n_reconnects of the status, read in this callback, and releases only while
+	 * that is still the same: an answer of the login before is worth nothing.
+	 */
 	void (*verify)(void *user);
 	/* hold_ns have passed while down: commands fail from now on until the next release. */
 	void (*hold_expired)(void *user);
@@ -81,7 +87,7 @@ struct initiator_cfg {
 	uint64_t first_login_timeout_ns;   /* all of the first login; 0: 30 s */
 	uint64_t hold_ns;                  /* 0: 60 s */
 	uint64_t retry_min_ns, retry_max_ns; /* 0: 1 s, 30 s */
-	unsigned n_commands;               /* on the wire at once; 0: 128 */
+	unsigned n_commands;               /* on the wire at once, at most 4096; 0: 128 (session.n_tasks is not looked at) */
 	const struct initiator_ops *ops;
 	void *user;
 };
@@ -104,6 +110,19 @@ void initiator_logout(struct initiator *i);
 /* Closes without a word to the target. closed() follows. */
 void initiator_close(struct initiator *i);
 
+/**
+ * initiator_text() - ask the target something in a Text request; state UP only
+ * @text, @n:  key=value pairs, each ended by NUL; copied
+ * @done:      called once, with the owner's user pointer: error 0 and the whole
+ *             answer, which is valid during the callback; or after down() what
+ *             the connection ended with (-ECONNRESET, -ETIMEDOUT, …, -EPROTO
+ *             for what the target sent), -ECANCELED when the session is closed
+ *
+ * Return: 0; -ENOTCONN, -EBUSY (one at a time), -EMSGSIZE, -ENOMEM: @done is not called.
+ */
+int initiator_text(struct initiator *i, const char *text, size_t n,
+		   void (*done)(void *user, int error, const char *text, size_t n));
+
 /* The path of every unit of this session; `path` is the struct initiator. */
 extern const struct scsi_path_ops initiator_path_ops;
 
@@ -114,9 +133,11 @@ struct initiator_status {
 	uint16_t cid;
 	struct tcp_addr local, peer;       /* of the leading connection, valid when n_connections > 0 */
 	struct iscsi_params params;        /* negotiated */
-	uint64_t n_reconnects;
+	uint64_t n_reconnects;             /* logins after a loss; counted before verify() */
 	unsigned n_commands;               /* waiting and on the wire */
 };
 void initiator_get_status(const struct initiator *i, struct initiator_status *ret);
+/* The engine's counters, over all logins; valid until initiator_free(). */
+const struct iscsi_stats *initiator_stats(const struct initiator *i);
 
 #endif
