@@ -88,6 +88,7 @@ struct iscsi_conn *conn_free(struct iscsi_conn *c)
 		c->state = CONN_DEAD;
 		conn_bury(c);
 	}
+	session_forget_conn(c->session, c);
 	list_remove(&c->node);
 	c->session->n_conns--;
 	login_clear(&c->login);
@@ -341,14 +342,13 @@ static void on_nop_in(struct iscsi_conn *c)
 static void on_text(struct iscsi_conn *c)
 {
 	struct iscsi_session *s = c->session;
-	struct queued_event *q;
 
 	if (!s->text_busy || c->rx.itt != s->text_itt) {
 		conn_violation(c, "Text Response to nothing we asked");
 		return;
 	}
-	if (c->rx.final && c->rx.ttt != PDU_TAG_NONE) {
-		conn_violation(c, "final Text Response with a Target Transfer Tag");
+	if (c->rx.final && (c->rx.ttt != PDU_TAG_NONE || c->rx.u.text.more)) {
+		conn_violation(c, "final Text Response that is to be continued");
 		return;
 	}
 	if (s->text_in.n + c->rx.n_data > 1u << 20) {
@@ -379,9 +379,12 @@ static void on_text(struct iscsi_conn *c)
 	s->text_busy = false;
 	if (s->text_quiet)
 		return;
-	q = session_event(s, ISCSI_EV_TEXT_DONE, c);
-	q->ev.text = s->text_in.n ? s->text_in.bytes : "";
-	q->ev.n_text = s->text_in.n;
+	/* Kept apart: the owner asks for it later, when the connection may be gone. */
+	text_clear(&s->text_told);
+	s->text_told = s->text_in;
+	s->text_in = (struct text){0};
+	s->text_waits = true;
+	session_event(s, ISCSI_EV_TEXT_DONE, c);
 }
 
 static void on_logout(struct iscsi_conn *c)
@@ -403,10 +406,29 @@ static void on_logout(struct iscsi_conn *c)
 	conn_bury(c);
 }
 
+/* The target has not begun the command, because it waits for our Logout: the next session's. */
+static void put_off(struct iscsi_session *s, struct iscsi_task *t)
+{
+	struct list back = LIST_INIT(back);
+
+	if (t->gives_up) {
+		task_finish(t, t->ends_as);
+		return;
+	}
+	session_requeue(s, &back, t);
+	session_queue_first(s, &back);
+}
+
+static bool is_leaving(const struct iscsi_conn *c)
+{
+	return c->state == CONN_LOGOUT_REQUESTED || c->state == CONN_IN_LOGOUT;
+}
+
 static void on_reject(struct iscsi_conn *c)
 {
 	struct iscsi_session *s = c->session;
-	struct iscsi_task *t;
+	struct iscsi_task *t = NULL;
+	uint8_t reason = c->rx.u.reject.reason;
 	struct pdu mine;
 
 	if (c->rx.n_data < BHS_LEN || pdu_decode(&mine, c->rx_data)) {
@@ -415,8 +437,16 @@ static void on_reject(struct iscsi_conn *c)
 		return;
 	}
 	session_note(s, c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
-		     c->rx.u.reject.reason);
-	if (mine.opcode == PDU_SCSI_CMD && (t = session_find(s, c, mine.itt))) {
+		     reason);
+	if (mine.opcode == PDU_SCSI_CMD)
+		t = session_find(s, c, mine.itt);
+	if (reason == REJECT_DATA_DIGEST) {
+		/* No fault of the command: a new connection, and again. */
+		conn_drop(c, "the target found a data digest error in our %s",
+			  pdu_name(mine.opcode));
+	} else if (t && reason == REJECT_WAITING_LOGOUT && is_leaving(c)) {
+		put_off(s, t);
+	} else if (t && reason != REJECT_WAITING_LOGOUT) {
 		task_finish(t, ISCSI_TASK_REJECTED);
 	} else if (mine.opcode == PDU_NOP_OUT) {
 		if (mine.itt == c->nop_itt)
@@ -429,7 +459,7 @@ static void on_reject(struct iscsi_conn *c)
 		tmf_on_response(s, &p, c->now_ns);
 	} else {
 		conn_drop(c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
-			  c->rx.u.reject.reason);
+			  reason);
 	}
 }
 
@@ -467,9 +497,11 @@ static void on_async(struct iscsi_conn *c)
 	switch (c->rx.u.async.event) {
 	case ASYNC_SCSI: on_scsi_event(c); break;
 	case ASYNC_LOGOUT_REQUEST:
+		if (c->state == CONN_LOGGED_IN) { /* else it has been told, or we are at it */
+			q = session_event(s, ISCSI_EV_LOGOUT_WANTED, c);
+			q->ev.time2wait_s = c->rx.u.async.param3;
+		}
 		conn_move(c, CONN_LOGOUT_WANTED);
-		q = session_event(s, ISCSI_EV_LOGOUT_WANTED, c);
-		q->ev.time2wait_s = c->rx.u.async.param3;
 		break;
 	case ASYNC_CONN_DROP:
 		if (c->rx.u.async.param1 == c->cid)

@@ -220,6 +220,8 @@ static void slot_drop(struct iscsi_conn *c)
 void conn_tx_done(struct iscsi_conn *c, size_t n_bytes, uint64_t now_ns)
 {
 	c->now_ns = now_ns;
+	if (n_bytes)
+		c->last_tx_ns = now_ns;
 	c->session->stats.tx_bytes += n_bytes;
 	while (n_bytes > 0 && c->n_slots > 0) {
 		size_t left = slot_size(slot_at(c, 0)) - c->tx_off;
@@ -251,6 +253,8 @@ void conn_send(struct iscsi_conn *c, const struct pdu *p, const void *data, size
 {
 	struct control_pdu *q;
 
+	if (c->state == CONN_DEAD)
+		return;
 	if (c->n_control >= CONTROL_MAX) {
 		conn_violation(c, "the target makes us answer more than it reads");
 		return;

@@ -186,7 +186,10 @@ void session_fail_all(struct iscsi_session *s, bool all, uint64_t now_ns);
 void session_hold(struct iscsi_session *s, bool hold, uint64_t now_ns);
 bool session_is_held(const struct iscsi_session *s);
 
-/* One text request (key=value NUL … of @n bytes, copied) at a time. -EBUSY, -ENOTCONN, -ENOMEM. */
+/*
+ * One text request (key=value NUL … of @n bytes, copied) at a time. -EBUSY (also until the last
+ * answer has been told), -ENOTCONN, -EMSGSIZE when it is more than the target takes in a PDU.
+ */
 int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns);
 /* Logout, reason "close the session". -ENOTCONN when no connection is in full feature phase: then
  * just close. */
@@ -200,6 +203,7 @@ const struct iscsi_params *session_params(
 	const struct iscsi_session *s); /* negotiated; valid after ISCSI_EV_UP */
 uint16_t session_tsih(const struct iscsi_session *s);
 unsigned session_n_tasks(const struct iscsi_session *s); /* queued and on the wire */
+unsigned session_n_sent(const struct iscsi_session *s);  /* of these, on the wire */
 
 struct iscsi_stats {
 	uint64_t n_tasks, rx_bytes, tx_bytes, n_rx_pdus, n_tx_pdus, n_conn_lost, n_digest_errors,

@@ -61,7 +61,7 @@ size_t iov_part(const struct iovec *iov, size_t n_iov, size_t off, size_t len, s
 /* ---- session ----------------------------------------------------------- */
 
 #define EVENT_RING       32
-#define EVENT_NOTE_LIMIT 16 /* notes beyond this are dropped, so that what matters always fits */
+#define EVENT_NOTE_LIMIT 16 /* what a target can make in any number is dropped beyond this */
 #define EVENT_TEXT       256
 
 struct queued_event {
@@ -81,6 +81,8 @@ struct tmf {
 	struct iscsi_conn *conn;
 	uint64_t deadline_ns;
 };
+
+#define RESETS_MAX 16
 
 struct iscsi_session {
 	struct iscsi_session_cfg cfg; /* strings are ours */
@@ -102,8 +104,8 @@ struct iscsi_session {
 	unsigned n_conns;
 
 	struct tmf tmf;
-	bool reset_wanted;
-	uint64_t reset_lun;
+	uint64_t reset_lun[RESETS_MAX]; /* units that the owner wants reset, in order */
+	unsigned n_resets;
 	uint64_t next_sweep_ns; /* tasks are looked at for timeouts this often at most */
 
 	/* the one text request */
@@ -112,11 +114,14 @@ struct iscsi_session {
 	uint32_t text_itt;
 	struct text text_in;
 	uint64_t text_deadline_ns;
+	bool text_waits; /* its answer is whole, and the owner has not been told */
+	struct text text_told;
 
 	struct list done; /* tasks to tell */
 	struct queued_event ring[EVENT_RING];
 	unsigned ring_head, n_ring;
 	struct queued_event told; /* what the last session_next_event() gave out */
+	struct queued_event spare; /* what is dropped is written here */
 	struct iscsi_stats stats;
 };
 
@@ -134,12 +139,16 @@ struct iscsi_task *session_next_task(struct iscsi_session *s);
 void session_window(struct iscsi_session *s, const struct pdu *p);
 void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c);
 void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
+/* No event will name @c any more. */
+void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c);
 void session_text_fail(struct iscsi_session *s);
 /* Takes @t off the wire into @back, which stays in CmdSN order; then @back before all that waits.
  */
 void session_requeue(struct iscsi_session *s, struct list *back, struct iscsi_task *t);
 void session_queue_first(struct iscsi_session *s, struct list *back);
 
+/* The owner's LOGICAL UNIT RESET; goes out when its turn comes in tmf_sweep(). */
+void tmf_want_reset(struct iscsi_session *s, uint64_t lun);
 void tmf_sweep(struct iscsi_session *s, uint64_t now_ns);
 void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns);
 void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
@@ -266,7 +275,7 @@ struct iscsi_conn {
 	struct list bursts; /* Data-Out sequences in order */
 
 	/* liveness */
-	uint64_t last_rx_ns;
+	uint64_t last_rx_ns, last_tx_ns;
 	uint32_t nop_itt; /* PDU_TAG_NONE: no ping out */
 	uint64_t nop_deadline_ns;
 	uint64_t logout_deadline_ns;

@@ -313,9 +313,9 @@ static uint32_t fallback(const struct negotiation *g, const struct row *r)
 {
 	uint32_t mine = value_of(g->offer, r);
 
-	if (r->kind == MIN)
+	if (r->kind == MIN || r->kind == AND)
 		return mine < r->dflt ? mine : r->dflt;
-	if (r->kind == MAX)
+	if (r->kind == MAX || r->kind == OR)
 		return mine > r->dflt ? mine : r->dflt;
 	return r->dflt;
 }
@@ -366,6 +366,8 @@ static int take_offer(struct negotiation *g, const struct row *r, const char *va
 
 	g->owes = true;
 	if (!wanted(g, r)) {
+		if (g->leading)
+			*member_of(g->result, r) = fallback(g, r);
 		text_add(reply, r->name, g->discovery && r->data_only ? "Irrelevant" : "Reject");
 		return 0;
 	}
@@ -474,6 +476,10 @@ int negotiation_finish(struct negotiation *g)
 			return refuse(g, r->name, "",
 				      "the target did not answer for the digest we require");
 		*member_of(p, r) = fallback(g, r);
+		/* The default may be more than the MaxBurstLength that was agreed on. */
+		if (r->member == __builtin_offsetof(struct iscsi_params, FirstBurstLength) &&
+		    p->FirstBurstLength > p->MaxBurstLength)
+			p->FirstBurstLength = p->MaxBurstLength;
 	}
 	if (!p->TargetMaxRecvDataSegmentLength)
 		p->TargetMaxRecvDataSegmentLength = 8192;

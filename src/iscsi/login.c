@@ -67,8 +67,13 @@ void login_start(struct iscsi_conn *c)
 	struct login *l = &c->login;
 	const struct iscsi_session_cfg *cfg = &c->session->cfg;
 
-	if (!c->leading)
+	if (c->leading) {
+		/* The window of an earlier session is gone; the target will tell the new one. */
+		c->session->expcmdsn = c->session->cmdsn;
+		c->session->maxcmdsn = c->session->cmdsn - 1;
+	} else {
 		c->negotiated = c->session->active;
+	}
 	c->negotiated.TargetMaxRecvDataSegmentLength = 0;
 	negotiation_init(&l->negotiation, &cfg->offer, &c->negotiated, cfg->discovery, c->leading);
 	l->csg = STAGE_SECURITY;
@@ -251,7 +256,8 @@ void login_on_response(struct iscsi_conn *c)
 	}
 	if (check_response(c) || conn_take_statsn(c))
 		return;
-	if (c->leading) {
+	/* What makes no sense is void, as in session_window(); but here it may go back. */
+	if (c->leading && !serial_lt(p->maxcmdsn, p->expcmdsn - 1)) {
 		s->expcmdsn = p->expcmdsn;
 		s->maxcmdsn = p->maxcmdsn;
 	}

@@ -107,7 +107,7 @@ int pdu_decode(struct pdu *ret, const uint8_t b[BHS_LEN])
 		return -EBADMSG;
 	memset(p, 0, sizeof(*p));
 	p->opcode = opcode;
-	p->immediate = is_request(opcode) && (b[0] & 0x40);
+	p->immediate = has_cmdsn(opcode) && (b[0] & 0x40);
 	p->final = b[1] & FLAG_FINAL;
 	p->n_ahs = b[4];
 	p->n_data = get_be32(b + 4) & PDU_DATA_MAX;

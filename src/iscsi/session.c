@@ -13,6 +13,7 @@
  */
 #include "iscsi/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -94,6 +95,7 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 		conn_free(c);
 	cfg_clear(&s->cfg);
 	text_clear(&s->text_in);
+	text_clear(&s->text_told);
 	free(s->table);
 	free(s->free_itt);
 	free(s);
@@ -112,10 +114,16 @@ struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kin
 		 * Only an owner that never drains gets here; what it misses then is the
 		 * oldest.
 		 */
+		if (s->ring[s->ring_head].ev.kind == ISCSI_EV_TEXT_DONE)
+			s->text_waits = false;
 		s->ring_head = (s->ring_head + 1) % EVENT_RING;
 		s->n_ring--;
 	}
-	q = &s->ring[(s->ring_head + s->n_ring++) % EVENT_RING];
+	if (s->n_ring >= EVENT_NOTE_LIMIT &&
+	    (kind == ISCSI_EV_NOTE || kind == ISCSI_EV_SCSI_ASYNC))
+		q = &s->spare;
+	else
+		q = &s->ring[(s->ring_head + s->n_ring++) % EVENT_RING];
 	q->ev = (struct iscsi_event){.kind = kind, .conn = c};
 	q->text[0] = '\0';
 	return q;
@@ -123,12 +131,9 @@ struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kin
 
 void session_note(struct iscsi_session *s, struct iscsi_conn *c, const char *fmt, ...)
 {
-	struct queued_event *q;
+	struct queued_event *q = session_event(s, ISCSI_EV_NOTE, c);
 	va_list ap;
 
-	if (s->n_ring >= EVENT_NOTE_LIMIT)
-		return;
-	q = session_event(s, ISCSI_EV_NOTE, c);
 	va_start(ap, fmt);
 	vsnprintf(q->text, sizeof(q->text), fmt, ap);
 	va_end(ap);
@@ -143,8 +148,12 @@ bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event)
 		s->ring_head = (s->ring_head + 1) % EVENT_RING;
 		s->n_ring--;
 		*ret_event = s->told.ev;
-		if (ret_event->kind == ISCSI_EV_TEXT_DONE)
-			return true; /* points at text_in */
+		if (ret_event->kind == ISCSI_EV_TEXT_DONE) {
+			s->text_waits = false;
+			ret_event->text = s->text_told.n ? s->text_told.bytes : "";
+			ret_event->n_text = s->text_told.n;
+			return true;
+		}
 		ret_event->text = s->told.text;
 		ret_event->n_text = strlen(s->told.text);
 		ret_event->sense = s->told.sense;
@@ -224,14 +233,20 @@ static void start_clock(struct iscsi_session *s, struct iscsi_task *t, uint64_t 
 	t->deadline_ns = now_ns + (t->timeout_ns ? t->timeout_ns : s->cfg.task_timeout_ns);
 }
 
+static size_t iov_bytes(const struct iscsi_task *t)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < t->n_iov; i++)
+		n += t->iov[i].iov_len;
+	return n;
+}
+
 void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
 {
+	assert(t->dir == ISCSI_DIR_NONE || iov_bytes(t) >= t->n_data);
 	task_init(t);
 	t->state = TASK_PENDING;
-	t->n_transferred = 0;
-	t->response = 0;
-	t->status = 0;
-	t->n_sense = 0;
 	start_clock(s, t, now_ns);
 	list_append(&s->pending, &t->node);
 	s->n_pending++;
@@ -245,9 +260,13 @@ static void finish_pending(struct iscsi_session *s, struct iscsi_task *t,
 	list_remove(&t->node);
 	s->n_pending--;
 	t->result = result;
-	t->n_transferred = 0;
-	t->state = TASK_DONE;
-	list_append(&s->done, &t->node);
+	/* It may have been on the wire before: then what is left of that may still be going out. */
+	if (t->n_refs) {
+		t->state = TASK_DRAINING;
+	} else {
+		t->state = TASK_DONE;
+		list_append(&s->done, &t->node);
+	}
 }
 
 void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
@@ -263,8 +282,7 @@ void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_
 
 void session_lu_reset(struct iscsi_session *s, uint64_t lun, uint64_t now_ns)
 {
-	s->reset_wanted = true;
-	s->reset_lun = lun;
+	tmf_want_reset(s, lun);
 	tmf_sweep(s, now_ns);
 }
 
@@ -312,6 +330,11 @@ unsigned session_n_tasks(const struct iscsi_session *s)
 	return s->n_pending + s->n_sent;
 }
 
+unsigned session_n_sent(const struct iscsi_session *s)
+{
+	return s->n_sent;
+}
+
 const struct iscsi_stats *session_stats(const struct iscsi_session *s)
 {
 	return &s->stats;
@@ -333,7 +356,7 @@ int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t n
 	struct pdu p = {
 		.opcode = PDU_TEXT_REQ, .immediate = true, .final = true, .ttt = PDU_TAG_NONE};
 
-	if (s->text_busy)
+	if (s->text_busy || s->text_waits)
 		return -EBUSY;
 	if (!c)
 		return -ENOTCONN;
@@ -415,6 +438,16 @@ static void take_back(struct iscsi_session *s, struct iscsi_conn *c)
 	session_queue_first(s, &back);
 }
 
+void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c)
+{
+	for (unsigned i = 0; i < s->n_ring; i++) {
+		struct queued_event *q = &s->ring[(s->ring_head + i) % EVENT_RING];
+
+		if (q->ev.conn == c)
+			q->ev.conn = NULL;
+	}
+}
+
 void session_text_fail(struct iscsi_session *s)
 {
 	s->text_busy = false;
@@ -448,6 +481,18 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* While bytes move, in or out, the answer to a ping may be behind them. */
+static uint64_t nop_deadline_ns(const struct iscsi_conn *c)
+{
+	return later(c->nop_deadline_ns,
+		     later(c->last_rx_ns, c->last_tx_ns) + c->session->cfg.nop_timeout_ns);
+}
+
 static uint64_t conn_deadline_ns(const struct iscsi_conn *c)
 {
 	switch (c->state) {
@@ -455,7 +500,7 @@ static uint64_t conn_deadline_ns(const struct iscsi_conn *c)
 	case CONN_IN_LOGOUT: return c->logout_deadline_ns;
 	case CONN_LOGGED_IN:
 	case CONN_LOGOUT_REQUESTED:
-		return c->nop_itt != PDU_TAG_NONE ? c->nop_deadline_ns
+		return c->nop_itt != PDU_TAG_NONE ? nop_deadline_ns(c)
 						  : c->last_rx_ns + c->session->cfg.nop_interval_ns;
 	case CONN_XPT_WAIT:
 	case CONN_DEAD: break;
@@ -470,7 +515,7 @@ uint64_t session_deadline_ns(const struct iscsi_session *s)
 
 	list_for_each (c, &s->conns, node)
 		d = earlier(d, conn_deadline_ns(c));
-	if (s->n_sent || s->n_pending || s->reset_wanted)
+	if (s->n_sent || s->n_pending || s->n_resets)
 		d = earlier(d, s->next_sweep_ns);
 	if (s->tmf.active)
 		d = earlier(d, s->tmf.deadline_ns);

@@ -5,7 +5,7 @@
  * Planning what data goes out, and checking what comes in. Nothing is believed:
  * Data-In must arrive in order, without gap or overlap, inside the buffer, and a
  * good status is good only when the bytes that make it so were really there
- * (reads) or were really asked for (writes). Anything else ends the connection:
+ * (reads) or were really asked for and sent (writes). Anything else ends the connection:
  * the command is then sent again, which is safe, where passing on old memory
  * as data is not.
  *
@@ -15,6 +15,18 @@
 #include "iscsi/internal.h"
 
 #include <errno.h>
+
+/* Nothing is known, or what was said does not count. */
+static void forget_answer(struct iscsi_task *t)
+{
+	t->response = 0;
+	t->status = 0;
+	t->n_sense = 0;
+	t->n_transferred = 0;
+	t->residual = 0;
+	t->underflow = false;
+	t->overflow = false;
+}
 
 void task_init(struct iscsi_task *t)
 {
@@ -29,6 +41,7 @@ void task_init(struct iscsi_task *t)
 	t->n_refs = 0;
 	t->gives_up = false;
 	t->deadline_ns = 0;
+	forget_answer(t);
 }
 
 size_t iov_part(const struct iovec *iov, size_t n_iov, size_t off, size_t len, struct iovec *out,
@@ -102,10 +115,6 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 	t->datasn = 0;
 	t->n_received = 0;
 	t->n_sent = 0;
-	t->n_sense = 0;
-	t->residual = 0;
-	t->underflow = false;
-	t->overflow = false;
 
 	if (t->dir == ISCSI_DIR_WRITE) {
 		/* RFC 7143 §11.3.4, §13.10 to 13.14 */
@@ -148,8 +157,12 @@ void task_finish(struct iscsi_task *t, enum iscsi_task_result result)
 
 	t->result = result;
 	t->n_transferred = t->dir == ISCSI_DIR_READ ? t->n_received : t->n_sent;
-	if (result != ISCSI_TASK_OK && result != ISCSI_TASK_FAILED)
+	if (result == ISCSI_TASK_FAILED)
 		t->n_transferred = 0;
+	else if (result != ISCSI_TASK_OK)
+		forget_answer(t);
+	else if (t->underflow && t->n_transferred > t->n_data - t->residual)
+		t->n_transferred = t->n_data - t->residual; /* sent, but not taken */
 	bursts_close(t);
 	tmf_forget_task(s, t);
 	session_give_itt(s, t);
@@ -174,6 +187,7 @@ void task_unsend(struct iscsi_task *t)
 {
 	bursts_close(t);
 	session_give_itt(t->conn->session, t);
+	forget_answer(t);
 	t->state = TASK_PENDING;
 }
 
@@ -231,8 +245,10 @@ static int check_amount(const struct iscsi_task *t, const char **why)
 			       : "good status, but more data than the residual allows";
 		return -EPROTO;
 	}
-	if (t->dir == ISCSI_DIR_WRITE && t->n_granted < expected) {
-		*why = "good status for a write whose data was not asked for";
+	if (t->dir == ISCSI_DIR_WRITE && t->n_sent < expected) {
+		*why = t->n_granted < expected
+			       ? "good status for a write whose data was not asked for"
+			       : "good status for a write whose data was not sent yet";
 		return -EPROTO;
 	}
 	return 0;

@@ -32,8 +32,8 @@ static void request(struct iscsi_session *s, struct iscsi_conn *c, uint8_t funct
 			      .conn = c,
 			      .deadline_ns = now_ns + s->cfg.tmf_timeout_ns};
 	p.itt = s->tmf.itt;
-	/* RefCmdSN of what is not aborted by tag is the CmdSN of the request itself (§11.5.5). */
-	p.u.tmf_req.refcmdsn = t ? t->cmdsn : s->cmdsn;
+	if (t)
+		p.u.tmf_req.refcmdsn = t->cmdsn; /* reserved in the other functions (§11.5.5) */
 	conn_send(c, &p, NULL, 0);
 }
 
@@ -75,9 +75,12 @@ static void start_next(struct iscsi_session *s, uint64_t now_ns)
 {
 	struct iscsi_conn *c;
 
-	if (s->reset_wanted && (c = any_conn(s))) {
-		s->reset_wanted = false;
-		reset_lun(s, c, s->reset_lun, true, now_ns);
+	if (s->n_resets && (c = any_conn(s))) {
+		uint64_t lun = s->reset_lun[0];
+
+		s->n_resets--;
+		memmove(s->reset_lun, s->reset_lun + 1, s->n_resets * sizeof(s->reset_lun[0]));
+		reset_lun(s, c, lun, true, now_ns);
 		return;
 	}
 	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
@@ -88,6 +91,17 @@ static void start_next(struct iscsi_session *s, uint64_t now_ns)
 		request(s, t->conn, TMF_ABORT_TASK, t->lun, t, now_ns);
 		return;
 	}
+}
+
+void tmf_want_reset(struct iscsi_session *s, uint64_t lun)
+{
+	for (unsigned i = 0; i < s->n_resets; i++)
+		if (s->reset_lun[i] == lun)
+			return;
+	if (s->n_resets < RESETS_MAX)
+		s->reset_lun[s->n_resets++] = lun;
+	else
+		session_note(s, NULL, "too many units to reset at once, one is left out");
 }
 
 void tmf_sweep(struct iscsi_session *s, uint64_t now_ns)

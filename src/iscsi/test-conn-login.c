@@ -1,0 +1,923 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Conversations of the login phase. Numbers in the names are those of the UNH-IOL
+ * login phase procedures for initiators.
+ */
+#include "iscsi/test-peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT(s) (s), sizeof(s) - 1
+#define OPERATIONAL_END                                                                            \
+	"HeaderDigest=None\0DataDigest=None\0MaxConnections=1\0InitialR2T=Yes\0ImmediateData=Yes\0" \
+	"MaxRecvDataSegmentLength=8192\0MaxBurstLength=262144\0FirstBurstLength=65536\0"            \
+	"DefaultTime2Wait=2\0DefaultTime2Retain=20\0MaxOutstandingR2T=1\0DataPDUInOrder=Yes\0"       \
+	"DataSequenceInOrder=Yes\0ErrorRecoveryLevel=0\0"
+
+/* The value of a key in what the engine sent; NULL: not there. */
+static const char *said(const struct seen *u, const char *key)
+{
+	size_t n = strlen(key);
+	const char *at = (const char *)u->data, *end = at + u->pdu.n_data;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (strncmp(at, key, n) == 0 && at[n] == '=')
+			return at + n + 1;
+	return NULL;
+}
+
+/* A response that grants what the request asks. */
+static struct pdu grant(const struct peer *p, const struct seen *u)
+{
+	struct pdu r = {.opcode = PDU_LOGIN_RSP,
+			.final = u->pdu.final,
+			.itt = u->pdu.itt,
+			.u.login = {.csg = u->pdu.u.login.csg, .nsg = u->pdu.u.login.nsg}};
+
+	memcpy(r.u.login.isid, p->cfg.isid, 6);
+	if (r.final && r.u.login.nsg == STAGE_FULL_FEATURE)
+		r.u.login.tsih = p->tsih;
+	return r;
+}
+
+/* Up to the first request. */
+static const struct seen *begin(struct peer *p)
+{
+	peer_open(p);
+	peer_connect(p);
+	return peer_expect(p, PDU_LOGIN_REQ);
+}
+
+/* Up to the operational request. */
+static const struct seen *begin_operational(struct peer *p)
+{
+	const struct seen *u = begin(p);
+
+	peer_send(p, grant(p, u), TEXT("AuthMethod=None\0"));
+	u = peer_expect(p, PDU_LOGIN_REQ);
+	assert_int_equal(u->pdu.u.login.csg, STAGE_OPERATIONAL);
+	return u;
+}
+
+static void expect_up(struct peer *p)
+{
+	p->in_full_feature = true;
+	peer_expect_event(p, ISCSI_EV_UP);
+	assert_true(conn_alive(p->c));
+}
+
+/* After the engine has given up: one event, nothing more to send, nothing more taken. */
+static void expect_over(struct peer *p)
+{
+	struct iovec iov[4];
+
+	peer_expect_no_event(p);
+	assert_int_equal(conn_tx_peek(p->c, iov, 4, p->now_ns), 0);
+	assert_int_equal(conn_rx_want(p->c, iov, 4), 0);
+	peer_close(p);
+}
+
+static const struct seen *start(struct peer *p)
+{
+	peer_init(p);
+	return begin(p);
+}
+
+/* ---- 1 to 5: stages and numbers ---------------------------------------- */
+
+static void login_1_1_standard_login(void **state)
+{
+	struct peer p;
+
+	peer_init(&p);
+	peer_up(&p);
+	peer_expect_nothing(&p);
+	assert_int_equal(session_params(p.s)->MaxBurstLength, 1048576);
+	assert_int_equal(session_n_tasks(p.s), 0);
+	peer_close(&p);
+}
+
+static void login_2_1_leading_login_has_tsih_zero(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+
+	assert_int_equal(u->pdu.u.login.tsih, 0);
+	/* A TSIH in a response that is not the last is nobody's business. */
+	struct pdu r = grant(&p, u);
+
+	peer_send(&p, r, NULL, 0);
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_int_equal(u->pdu.u.login.tsih, 0);
+	peer_close(&p);
+}
+
+static void login_2_2_tsih_of_the_final_response_holds(void **state)
+{
+	struct peer p;
+
+	peer_init(&p);
+	p.tsih = 0xfffe;
+	peer_up(&p);
+	assert_int_equal(session_tsih(p.s), 0xfffe);
+	peer_close(&p);
+}
+
+static void login_2_3_zero_tsih_in_final_response(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+
+	peer_init(&p);
+	p.tsih = 0;
+	u = begin_operational(&p);
+	peer_send(&p, grant(&p, u), TEXT(OPERATIONAL_END));
+	peer_expect_login_violation(&p, "TSIH");
+	expect_over(&p);
+}
+
+static void login_3_1_asks_for_legal_transitions_only(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+
+	assert_true(u->pdu.final);
+	assert_false(u->pdu.u.login.more);
+	assert_int_equal(u->pdu.u.login.csg, STAGE_SECURITY);
+	assert_int_equal(u->pdu.u.login.nsg, STAGE_OPERATIONAL);
+	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_true(u->pdu.final);
+	assert_int_equal(u->pdu.u.login.csg, STAGE_OPERATIONAL);
+	assert_int_equal(u->pdu.u.login.nsg, STAGE_FULL_FEATURE);
+	peer_expect_nothing(&p);
+	peer_close(&p);
+}
+
+static void login_3_2_target_not_ready_to_move(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+
+	for (int i = 0; i < 3; i++) {
+		struct pdu r = grant(&p, u);
+
+		r.final = false;
+		r.u.login.nsg = 0;
+		peer_send(&p, r, NULL, 0);
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		assert_true(u->pdu.final);
+		assert_int_equal(u->pdu.u.login.csg, STAGE_SECURITY);
+		assert_int_equal(u->pdu.n_data, 0); /* nothing is offered twice */
+	}
+	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	for (int i = 0; i < 3; i++) {
+		struct pdu r = grant(&p, u);
+
+		r.final = false;
+		r.u.login.nsg = 0;
+		peer_send(&p, r, i == 0 ? OPERATIONAL_END : NULL,
+			  i == 0 ? sizeof(OPERATIONAL_END) - 1 : 0);
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		assert_int_equal(u->pdu.n_data, 0);
+	}
+	peer_send(&p, grant(&p, u), NULL, 0);
+	expect_up(&p);
+	peer_close(&p);
+}
+
+static void login_3_illegal_transitions(void **state)
+{
+	static const struct {
+		bool operational;
+		uint8_t csg, nsg;
+	} bad[] = {
+		{false, STAGE_SECURITY, STAGE_FULL_FEATURE}, /* further than asked */
+		{false, STAGE_SECURITY, STAGE_SECURITY},     /* nowhere */
+		{false, STAGE_SECURITY, 2},		     /* a stage there is not */
+		{false, STAGE_OPERATIONAL, STAGE_FULL_FEATURE},
+		{true, STAGE_OPERATIONAL, STAGE_SECURITY},   /* back */
+		{true, STAGE_OPERATIONAL, STAGE_OPERATIONAL},
+		{true, STAGE_SECURITY, STAGE_OPERATIONAL},
+		{true, STAGE_FULL_FEATURE, STAGE_FULL_FEATURE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct peer p;
+		const struct seen *u;
+		struct pdu r;
+
+		peer_init(&p);
+		u = bad[i].operational ? begin_operational(&p) : begin(&p);
+		r = grant(&p, u);
+		r.u.login.csg = bad[i].csg;
+		r.u.login.nsg = bad[i].nsg;
+		r.u.login.tsih = p.tsih;
+		peer_send(&p, r, NULL, 0);
+		peer_expect_login_violation(&p, "stage");
+		expect_over(&p);
+	}
+}
+
+static void login_4_1_statsn_of_the_first_response_is_adopted(void **state)
+{
+	static const uint32_t first[] = {0, 1, 0x7fffffff, 0xfffffffe, 0xffffffff};
+
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
+		struct peer p;
+		const struct seen *u;
+
+		peer_init(&p);
+		p.statsn = first[i];
+		u = begin(&p);
+		assert_int_equal(u->pdu.expstatsn, 0);
+		peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		assert_int_equal(u->pdu.expstatsn, (uint32_t)(first[i] + 1)); /* 5.1 */
+		peer_send(&p, grant(&p, u), TEXT(OPERATIONAL_END));
+		expect_up(&p);
+		session_logout(p.s, p.now_ns);
+		u = peer_expect(&p, PDU_LOGOUT_REQ);
+		assert_int_equal(u->pdu.expstatsn, (uint32_t)(first[i] + 2));
+		peer_close(&p);
+	}
+}
+
+static void login_4_2_wrong_statsn(void **state)
+{
+	static const int32_t step[] = {-1, 1, 1000, INT32_MIN};
+
+	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
+		struct peer p;
+		const struct seen *u;
+
+		peer_init(&p);
+		u = begin_operational(&p);
+		p.statsn += (uint32_t)step[i];
+		peer_send(&p, grant(&p, u), TEXT(OPERATIONAL_END));
+		peer_expect_login_violation(&p, "StatSN");
+		expect_over(&p);
+	}
+}
+
+static void login_cmdsn_and_itt_stay(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+	uint32_t itt = u->pdu.itt;
+
+	assert_int_equal(u->pdu.cmdsn, p.cfg.first_cmdsn);
+	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_int_equal(u->pdu.itt, itt);
+	assert_int_equal(u->pdu.cmdsn, p.cfg.first_cmdsn);
+	peer_close(&p);
+}
+
+/* ---- 6, 7: faulty negotiation ------------------------------------------ */
+
+static void login_6_a_key_negotiated_twice(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+		const char *why;
+	} bad[] = {
+		{TEXT("MaxBurstLength=8192\0MaxBurstLength=8192\0"), "second time"},
+		{TEXT("InitialR2T=Yes\0HeaderDigest=None\0InitialR2T=Yes\0"), "second time"},
+		{TEXT("MaxRecvDataSegmentLength=512\0MaxRecvDataSegmentLength=513\0"),
+		 "second time"},
+		{TEXT("TargetPortalGroupTag=1\0TargetPortalGroupTag=1\0"), "second time"},
+		{TEXT("AuthMethod=None\0"), "second time"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct peer p;
+		const struct seen *u;
+
+		peer_init(&p);
+		u = begin_operational(&p);
+		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		peer_expect_login_violation(&p, bad[i].why);
+		expect_over(&p);
+	}
+}
+
+/* The same, an answer in one response and again in the next. */
+static void login_6_2_a_key_negotiated_again_later(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	struct pdu r;
+
+	peer_init(&p);
+	u = begin_operational(&p);
+	r = grant(&p, u);
+	r.final = false;
+	peer_send(&p, r, TEXT("MaxBurstLength=8192\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_null(said(u, "MaxBurstLength"));
+	peer_send(&p, grant(&p, u), TEXT("MaxBurstLength=4096\0"));
+	peer_expect_login_violation(&p, "second time");
+	expect_over(&p);
+}
+
+static void login_7_faulty_answers(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+		const char *why;
+	} bad[] = {
+		{TEXT("HeaderDigest=None,CRC32C\0"), "HeaderDigest"},
+		{TEXT("HeaderDigest=MD5\0"), "HeaderDigest"},
+		{TEXT("FirstBurstLength=65536\0MaxBurstLength=32768\0"), "FirstBurstLength"},
+		{TEXT("ImmediateData=Maybe\0"), "ImmediateData"},
+		{TEXT("MaxBurstLength=1048577\0"), "MaxBurstLength"},
+		{TEXT("MaxBurstLength=511\0"), "MaxBurstLength"},
+		{TEXT("DataPDUInOrder=No\0"), "DataPDUInOrder"},
+		{TEXT("ErrorRecoveryLevel=3\0"), "ErrorRecoveryLevel"},
+		{TEXT("MaxOutstandingR2T=Reject\0"), "MaxOutstandingR2T"},
+		{TEXT("MaxRecvDataSegmentLength=16777216\0"), "MaxRecvDataSegmentLength"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct peer p;
+		const struct seen *u;
+
+		peer_init(&p);
+		u = begin_operational(&p);
+		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		peer_expect_login_violation(&p, bad[i].why);
+		expect_over(&p);
+	}
+}
+
+static void login_7_2_22_1_invalid_auth_method(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+	} bad[] = {
+		{TEXT("AuthMethod=CHAP\0")}, {TEXT("AuthMethod=CHAP,None\0")},
+		{TEXT("AuthMethod=\0")},     {TEXT("AuthMethod=Reject\0")},
+		{TEXT("AuthMethod=none\0")}, {TEXT("AuthMethod=None\0AuthMethod=None\0")},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct peer p;
+		const struct seen *u = start(&p);
+
+		assert_string_equal(said(u, "AuthMethod"), "None");
+		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		peer_expect_login_violation(&p, "AuthMethod");
+		expect_over(&p);
+	}
+}
+
+static void login_7_6_unknown_key_is_not_understood(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	struct pdu r;
+
+	peer_init(&p);
+	u = begin_operational(&p);
+	r = grant(&p, u);
+	r.final = false;
+	peer_send(&p, r, TEXT(OPERATIONAL_END "X-org.example.Colour=blue\0IFMarker=Yes\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_string_equal(said(u, "X-org.example.Colour"), "NotUnderstood");
+	assert_string_equal(said(u, "IFMarker"), "No"); /* 12.1 */
+	assert_true(u->pdu.final);
+	peer_send(&p, grant(&p, u), NULL, 0);
+	expect_up(&p);
+	peer_close(&p);
+}
+
+/* ---- 8: things that are no Login Response ------------------------------- */
+
+static void login_8_1_other_pdus(void **state)
+{
+	for (unsigned opcode = 0; opcode < 0x40; opcode++) {
+		struct peer p;
+		const struct seen *u;
+		uint8_t bhs[BHS_LEN] = {(uint8_t)opcode, 0x80};
+
+		if (opcode == PDU_LOGIN_RSP)
+			continue;
+		u = start(&p);
+		put_be32(bhs + 16, u->pdu.itt);
+		peer_feed(&p, bhs, sizeof(bhs));
+		peer_expect_login_violation(&p, "");
+		expect_over(&p);
+	}
+}
+
+static void login_8_1_not_this_login(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		struct peer p;
+		const struct seen *u = start(&p);
+		struct pdu r = grant(&p, u);
+
+		if (i == 0)
+			r.itt ^= 1;
+		else if (i == 1)
+			r.u.login.isid[5] ^= 1;
+		else
+			r.u.login.version_min = 1;
+		peer_send(&p, r, TEXT("AuthMethod=None\0"));
+		peer_expect_login_violation(&p, "Login Response");
+		expect_over(&p);
+	}
+}
+
+static void login_8_1_text_that_is_none(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+	} bad[] = {
+		{TEXT("AuthMethod=None")}, {TEXT("AuthMethod\0")}, {TEXT("=None\0")},
+		{TEXT("\xff\xfe\xfd")},	   {TEXT("A=b\0\0C=d\0")},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct peer p;
+		const struct seen *u = start(&p);
+
+		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		peer_expect_login_violation(&p, "key=value");
+		expect_over(&p);
+	}
+}
+
+static void login_8_1_segment_larger_than_8192(void **state)
+{
+	static uint8_t zeroes[8193];
+
+	for (size_t n = 8192; n <= 8193; n++) {
+		struct peer p;
+		const struct seen *u = start(&p);
+
+		/* Whatever we are going to declare, 8192 is what holds in login. */
+		peer_send(&p, grant(&p, u), zeroes, n);
+		if (n == 8192) {
+			peer_expect(&p, PDU_LOGIN_REQ);
+			peer_close(&p);
+		} else {
+			peer_expect_login_violation(&p, "more than we declared");
+			expect_over(&p);
+		}
+	}
+}
+
+/* ---- 9 to 23: what the keys make --------------------------------------- */
+
+static void login_9_digests_from_the_first_full_feature_pdu(void **state)
+{
+	static const char *const header[] = {"HeaderDigest=None", "HeaderDigest=CRC32C"};
+	static const char *const data[] = {"DataDigest=None", "DataDigest=CRC32C"};
+
+	for (int which = 0; which < 4; which++) {
+		struct peer p;
+		const struct seen *u;
+		struct io io;
+
+		peer_init(&p);
+		p.answers[0] = header[which & 1];
+		p.answers[1] = data[which >> 1];
+		peer_up(&p);
+		assert_int_equal(conn_params(p.c)->HeaderDigest, which & 1);
+		assert_int_equal(conn_params(p.c)->DataDigest, which >> 1);
+		assert_int_equal(p.header_digest, which & 1);
+		/* The peer holds every digest against its own. */
+		peer_ping(&p, 0x77, "seven", 5);
+		u = peer_expect(&p, PDU_NOP_OUT);
+		assert_int_equal(u->pdu.n_data, 5);
+		assert_memory_equal(u->data, "seven", 5);
+		io_write(&io, 3001);
+		io_submit(&p, &io);
+		peer_serve_write(&p, &io);
+		io_free(&io, io.n);
+		io_read(&io, 3001);
+		io_submit(&p, &io);
+		peer_serve_read(&p, &io, 999);
+		io_free(&io, io.n);
+		peer_close(&p);
+	}
+}
+
+/* The last response and the first PDU behind it, in one piece of bytes. */
+static void login_9_digests_begin_at_the_border(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	struct pdu r, ping = {.opcode = PDU_NOP_IN, .final = true, .itt = PDU_TAG_NONE, .ttt = 9};
+	uint8_t bytes[1024];
+	size_t n;
+	static const char text[] = "HeaderDigest=CRC32C\0DataDigest=CRC32C";
+
+	peer_init(&p);
+	u = begin_operational(&p);
+	r = grant(&p, u);
+	peer_number(&p, &r);
+	n = peer_encode(&p, &r, text, sizeof(text), bytes);
+	p.header_digest = p.data_digest = true;
+	peer_number(&p, &ping);
+	n += peer_encode(&p, &ping, "xyz", 3, bytes + n);
+	peer_feed(&p, bytes, n);
+	expect_up(&p);
+	u = peer_expect(&p, PDU_NOP_OUT);
+	assert_int_equal(u->pdu.ttt, 9);
+	peer_close(&p);
+}
+
+static void login_10_to_20_results(void **state)
+{
+	static const struct {
+		const char *answer;
+		size_t member;
+		uint32_t due;
+	} cases[] = {
+		{"MaxConnections=1", offsetof(struct iscsi_params, MaxConnections), 1},
+		{"InitialR2T=Yes", offsetof(struct iscsi_params, InitialR2T), 1},
+		{"InitialR2T=No", offsetof(struct iscsi_params, InitialR2T), 0},
+		{"ImmediateData=No", offsetof(struct iscsi_params, ImmediateData), 0},
+		{"ImmediateData=Yes", offsetof(struct iscsi_params, ImmediateData), 1},
+		{"MaxRecvDataSegmentLength=512",
+		 offsetof(struct iscsi_params, TargetMaxRecvDataSegmentLength), 512},
+		{"-MaxRecvDataSegmentLength",
+		 offsetof(struct iscsi_params, TargetMaxRecvDataSegmentLength), 8192},
+		{"MaxBurstLength=0x40000", offsetof(struct iscsi_params, MaxBurstLength), 262144},
+		{"-MaxBurstLength", offsetof(struct iscsi_params, MaxBurstLength), 262144},
+		{"FirstBurstLength=512", offsetof(struct iscsi_params, FirstBurstLength), 512},
+		{"-FirstBurstLength", offsetof(struct iscsi_params, FirstBurstLength), 65536},
+		{"DefaultTime2Retain=0", offsetof(struct iscsi_params, DefaultTime2Retain), 0},
+		{"DefaultTime2Wait=3600", offsetof(struct iscsi_params, DefaultTime2Wait), 3600},
+		{"MaxOutstandingR2T=1", offsetof(struct iscsi_params, MaxOutstandingR2T), 1},
+		{"-MaxOutstandingR2T", offsetof(struct iscsi_params, MaxOutstandingR2T), 1},
+		{"ErrorRecoveryLevel=0", offsetof(struct iscsi_params, ErrorRecoveryLevel), 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct peer p;
+		const struct iscsi_params *k;
+
+		peer_init(&p);
+		p.answers[2] = cases[i].answer;
+		peer_up(&p);
+		k = session_params(p.s);
+		assert_int_equal(*(const uint32_t *)(const void *)((const char *)k + cases[i].member),
+				 cases[i].due);
+		peer_close(&p);
+	}
+}
+
+static void login_11_1_21_1_names_and_session_type(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+
+	peer_init(&p);
+	p.cfg.initiator_alias = "rack 3";
+	u = begin(&p);
+	assert_string_equal(said(u, "InitiatorName"), p.cfg.initiator_name);
+	assert_string_equal(said(u, "InitiatorAlias"), "rack 3");
+	assert_string_equal(said(u, "TargetName"), p.cfg.target_name);
+	assert_string_equal(said(u, "SessionType"), "Normal");
+	assert_memory_equal(u->data, "InitiatorName=", 14);
+	peer_close(&p);
+
+	peer_init(&p);
+	p.cfg.target_name = NULL;
+	p.cfg.discovery = true;
+	u = begin(&p);
+	assert_string_equal(said(u, "InitiatorName"), p.cfg.initiator_name);
+	assert_null(said(u, "InitiatorAlias"));
+	assert_null(said(u, "TargetName"));
+	assert_string_equal(said(u, "SessionType"), "Discovery");
+	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_null(said(u, "MaxBurstLength"));
+	peer_send(&p, grant(&p, u), TEXT("HeaderDigest=None\0DataDigest=None\0"));
+	expect_up(&p);
+	peer_close(&p);
+}
+
+static void login_11_a_session_needs_names(void **state)
+{
+	struct peer p;
+	struct iscsi_session *s;
+
+	peer_init(&p);
+	p.cfg.target_name = NULL;
+	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
+	peer_init(&p);
+	p.cfg.initiator_name = NULL;
+	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
+	peer_init(&p);
+	p.cfg.n_tasks = 4097;
+	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
+	peer_init(&p);
+	p.cfg.offer.DataPDUInOrder = 0;
+	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
+}
+
+static void login_23_1_declarations_in_either_stage(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+
+	peer_send(&p, grant(&p, u),
+		  TEXT("AuthMethod=None\0TargetPortalGroupTag=7\0TargetAlias=one\0"
+		       "TargetAddress=10.0.0.1:3260,7\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_null(said(u, "TargetPortalGroupTag")); /* a declaration is not answered */
+	assert_null(said(u, "TargetAlias"));
+	peer_send(&p, grant(&p, u), TEXT("TargetAlias=two\0" OPERATIONAL_END));
+	expect_up(&p);
+	assert_int_equal(session_params(p.s)->TargetPortalGroupTag, 7);
+	assert_string_equal(session_params(p.s)->TargetAlias, "two");
+	peer_close(&p);
+}
+
+/* ---- the target's own offers ------------------------------------------- */
+
+static void login_offer_of_the_target_is_answered(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+	struct pdu r = grant(&p, u);
+
+	/* In the security stage already, before we have offered anything. */
+	r.final = false;
+	peer_send(&p, r, TEXT("AuthMethod=None\0MaxBurstLength=4096\0InitialR2T=Yes\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_string_equal(said(u, "MaxBurstLength"), "4096");
+	assert_string_equal(said(u, "InitialR2T"), "Yes");
+	peer_send(&p, grant(&p, u), NULL, 0);
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_null(said(u, "MaxBurstLength"));
+	assert_null(said(u, "InitialR2T"));
+	assert_non_null(said(u, "FirstBurstLength"));
+	peer_send(&p, grant(&p, u), TEXT("FirstBurstLength=4096\0"));
+	expect_up(&p);
+	assert_int_equal(session_params(p.s)->MaxBurstLength, 4096);
+	assert_int_equal(session_params(p.s)->InitialR2T, 1);
+	peer_close(&p);
+}
+
+/* It moves on at once: the answer goes with our first operational request. */
+static void login_offer_with_the_transition(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+
+	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0MaxBurstLength=4096\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_int_equal(u->pdu.u.login.csg, STAGE_OPERATIONAL);
+	assert_string_equal(said(u, "MaxBurstLength"), "4096");
+	assert_non_null(said(u, "FirstBurstLength"));
+	peer_close(&p);
+}
+
+/* ---- C bit ------------------------------------------------------------- */
+
+static void login_c_bit_of_ours(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	char *alias = malloc(20001), *all;
+	size_t n = 0;
+	unsigned n_parts = 0;
+
+	assert_non_null(alias);
+	memset(alias, 'a', 20000);
+	alias[20000] = '\0';
+	peer_init(&p);
+	p.cfg.initiator_alias = alias;
+	peer_open(&p);
+	peer_connect(&p);
+	all = malloc(40000);
+	assert_non_null(all);
+	for (;;) {
+		struct pdu r;
+
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		memcpy(all + n, u->data, u->pdu.n_data);
+		n += u->pdu.n_data;
+		n_parts++;
+		if (!u->pdu.u.login.more)
+			break;
+		assert_false(u->pdu.final); /* C and T exclude each other */
+		assert_int_equal(u->pdu.n_data, 8192);
+		r = grant(&p, u);
+		peer_send(&p, r, NULL, 0);
+	}
+	assert_int_equal(n_parts, 3);
+	assert_true(u->pdu.final);
+	assert_non_null(memmem(all, n, "AuthMethod=None", 16));
+	assert_non_null(memmem(all, n, alias, 20000));
+	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	peer_login(&p);
+	peer_expect_event(&p, ISCSI_EV_UP);
+	peer_close(&p);
+	free(alias);
+	free(all);
+}
+
+static void login_c_bit_of_ours_answered_with_text_or_t(void **state)
+{
+	char alias[9001];
+
+	memset(alias, 'a', 9000);
+	alias[9000] = '\0';
+	for (int i = 0; i < 3; i++) {
+		struct peer p;
+		const struct seen *u;
+		struct pdu r;
+
+		peer_init(&p);
+		p.cfg.initiator_alias = alias;
+		u = begin(&p);
+		assert_true(u->pdu.u.login.more);
+		r = grant(&p, u);
+		if (i == 1)
+			r.u.login.more = true;
+		if (i == 2) {
+			r.final = true;
+			r.u.login.nsg = STAGE_OPERATIONAL;
+		}
+		peer_send(&p, r, i ? NULL : "TargetAlias=x", i ? 0 : 14);
+		peer_expect_login_violation(&p, "Login Response");
+		expect_over(&p);
+	}
+}
+
+/* The target's text cut at every place, also in the middle of a key. */
+static void login_c_bit_of_the_target(void **state)
+{
+	static const char text[] = OPERATIONAL_END "TargetPortalGroupTag=3\0TargetAlias=q";
+	size_t step = peer_split == 1 ? 29 : 1;
+
+	for (size_t cut = 1; cut < sizeof(text); cut += step) {
+		struct peer p;
+		const struct seen *u;
+		struct pdu r;
+
+		peer_init(&p);
+		u = begin_operational(&p);
+		r = grant(&p, u);
+		r.final = false;
+		r.u.login.nsg = 0;
+		r.u.login.tsih = 0;
+		r.u.login.more = true;
+		peer_send(&p, r, text, cut);
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		assert_int_equal(u->pdu.n_data, 0);
+		assert_false(u->pdu.final);
+		assert_false(u->pdu.u.login.more);
+		assert_int_equal(u->pdu.u.login.csg, STAGE_OPERATIONAL);
+		r.u.login.more = false;
+		peer_send(&p, r, text + cut, sizeof(text) - cut);
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		assert_true(u->pdu.final);
+		assert_int_equal(u->pdu.n_data, 0);
+		peer_send(&p, grant(&p, u), NULL, 0);
+		expect_up(&p);
+		assert_int_equal(session_params(p.s)->TargetPortalGroupTag, 3);
+		assert_int_equal(session_params(p.s)->MaxBurstLength, 262144);
+		peer_close(&p);
+	}
+}
+
+static void login_c_bit_with_t_bit(void **state)
+{
+	struct peer p;
+	const struct seen *u = start(&p);
+	struct pdu r = grant(&p, u);
+
+	r.u.login.more = true;
+	peer_send(&p, r, TEXT("AuthMethod=None\0"));
+	peer_expect_login_violation(&p, "before both sides are ready");
+	expect_over(&p);
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static void login_last_word_with_an_offer(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	struct pdu r;
+
+	peer_init(&p);
+	p.cfg.discovery = true;
+	p.cfg.target_name = NULL;
+	u = begin_operational(&p);
+	r = grant(&p, u);
+	/* A key we have not offered, in the response that ends the login. */
+	peer_send(&p, r, TEXT("MaxBurstLength=4096\0"));
+	peer_expect_login_violation(&p, "cannot be answered");
+	expect_over(&p);
+}
+
+static void login_command_window_of_the_last_response(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	struct pdu r;
+	struct io io[3];
+
+	peer_init(&p);
+	u = begin_operational(&p);
+	r = grant(&p, u);
+	p.window = 2;
+	peer_send(&p, r, TEXT(OPERATIONAL_END));
+	expect_up(&p);
+	for (int i = 0; i < 3; i++) {
+		io_none(&io[i]);
+		io_submit(&p, &io[i]);
+	}
+	u = peer_expect(&p, PDU_SCSI_CMD);
+	assert_int_equal(u->pdu.cmdsn, p.cfg.first_cmdsn); /* the login's number, not the next */
+	peer_expect(&p, PDU_SCSI_CMD);
+	peer_expect_nothing(&p);
+	peer_close(&p);
+	for (int i = 0; i < 3; i++)
+		io_free(&io[i], 0);
+}
+
+/* A window that makes no sense is no window; one that comes later is taken. */
+static void login_command_window_that_is_void(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+	struct pdu r;
+	struct io io;
+
+	peer_init(&p);
+	u = begin_operational(&p);
+	r = grant(&p, u);
+	peer_number(&p, &r);
+	r.expcmdsn = p.expcmdsn;
+	r.maxcmdsn = p.expcmdsn + 0x80000001;
+	peer_put(&p, &r, TEXT(OPERATIONAL_END));
+	expect_up(&p);
+	io_none(&io);
+	io_submit(&p, &io);
+	peer_ping(&p, PDU_TAG_NONE, NULL, 0); /* tells the real window */
+	u = peer_expect(&p, PDU_SCSI_CMD);
+	peer_status(&p, u->pdu.itt, 0);
+	io_expect(&p, &io, ISCSI_TASK_OK);
+	io_free(&io, 0);
+	peer_close(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(login_1_1_standard_login),
+		cmocka_unit_test(login_2_1_leading_login_has_tsih_zero),
+		cmocka_unit_test(login_2_2_tsih_of_the_final_response_holds),
+		cmocka_unit_test(login_2_3_zero_tsih_in_final_response),
+		cmocka_unit_test(login_3_1_asks_for_legal_transitions_only),
+		cmocka_unit_test(login_3_2_target_not_ready_to_move),
+		cmocka_unit_test(login_3_illegal_transitions),
+		cmocka_unit_test(login_4_1_statsn_of_the_first_response_is_adopted),
+		cmocka_unit_test(login_4_2_wrong_statsn),
+		cmocka_unit_test(login_cmdsn_and_itt_stay),
+		cmocka_unit_test(login_6_a_key_negotiated_twice),
+		cmocka_unit_test(login_6_2_a_key_negotiated_again_later),
+		cmocka_unit_test(login_7_faulty_answers),
+		cmocka_unit_test(login_7_2_22_1_invalid_auth_method),
+		cmocka_unit_test(login_7_6_unknown_key_is_not_understood),
+		cmocka_unit_test(login_8_1_other_pdus),
+		cmocka_unit_test(login_8_1_not_this_login),
+		cmocka_unit_test(login_8_1_text_that_is_none),
+		cmocka_unit_test(login_8_1_segment_larger_than_8192),
+		cmocka_unit_test(login_9_digests_from_the_first_full_feature_pdu),
+		cmocka_unit_test(login_9_digests_begin_at_the_border),
+		cmocka_unit_test(login_10_to_20_results),
+		cmocka_unit_test(login_11_1_21_1_names_and_session_type),
+		cmocka_unit_test(login_11_a_session_needs_names),
+		cmocka_unit_test(login_23_1_declarations_in_either_stage),
+		cmocka_unit_test(login_offer_of_the_target_is_answered),
+		cmocka_unit_test(login_offer_with_the_transition),
+		cmocka_unit_test(login_c_bit_of_ours),
+		cmocka_unit_test(login_c_bit_of_ours_answered_with_text_or_t),
+		cmocka_unit_test(login_c_bit_of_the_target),
+		cmocka_unit_test(login_c_bit_with_t_bit),
+		cmocka_unit_test(login_last_word_with_an_offer),
+		cmocka_unit_test(login_command_window_of_the_last_response),
+		cmocka_unit_test(login_command_window_that_is_void),
+	};
+
+	return PEER_RUN("login", tests);
+}
