@@ -131,6 +131,12 @@ struct blk_backend {
 	int (*changed)(struct blk_dev *d, const struct blk_limits *limits);
 
 	/*
+	 * optional, any thread: somebody took the device away behind our back (unmounted,
+	 * detached, aborted); its users get errors and it can only be stopped.
+	 */
+	bool (*failed)(const struct blk_dev *d);
+
+	/*
 	 * required, control, at service start: remove what a dead service left below
 	 * @devices_dir (mounts, loop devices). Calls @said for each thing removed.
 	 */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the two backends share: the device's directory and the sweep
+ */
+#ifndef DEVICE_BACKEND_PRIVATE_H
+#define DEVICE_BACKEND_PRIVATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device/backend.h"
+#include "device/fuse_file.h"
+#include "device/holders.h"
+
+/*
+ * Makes <devices_dir>/<name> and serves the unit there. @any_write: see struct
+ * fuse_file_cfg. -EINVAL for a name that is no file name.
+ */
+int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_dev_cfg *cfg,
+		  bool any_write);
+
+/* Removes the directory; it may be gone. */
+void backend_remove_dir(const char *dir);
+
+/* The deadline for @timeout_ms from now; negative counts as 0. */
+uint64_t backend_deadline_ns(int timeout_ms);
+
+/* Writes a reason like "/dev/fuse: Permission denied"; returns -errno @r. */
+int backend_why(char *why, size_t n, const char *what, int r);
+
+/* Can FUSE be used at all? */
+int backend_probe_fuse(bool user_mode, char *why, size_t n);
+
+/* Gives the loop device back the limits on discarding that it has by itself. */
+void backend_reset_queue(const char *name);
+
+/* Backends' sweep(): both remove whatever is there, as a service may be started with another. */
+int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What sysfs says of block devices
+ */
+#include "device/sysblock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define DELETED " (deleted)"
+
+static void closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+int sys_read_line(const char *path, char *buf, size_t n)
+{
+	CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t at = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (at < n) {
+		ssize_t got = read(fd, buf + at, n - at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		at += (size_t)got;
+	}
+	for (size_t k = 0; k < at; k++)
+		if (buf[k] == '\n')
+			at = k;
+	if (at == n)
+		return -E2BIG;
+	buf[at] = '\0';
+	return 0;
+}
+
+static dev_t read_devno(const char *path)
+{
+	char line[32];
+	unsigned maj, min;
+
+	if (sys_read_line(path, line, sizeof(line)) < 0 || sscanf(line, "%u:%u", &maj, &min) != 2)
+		return 0;
+	return makedev(maj, min);
+}
+
+dev_t sys_block_devno(const char *name)
+{
+	char path[PATH_MAX];
+
+	if (!*name || strchr(name, '/') || strlen(name) > NAME_MAX)
+		return 0;
+	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
+	return read_devno(path);
+}
+
+static int blocks_add(struct sys_blocks *b, const char *name, dev_t devno)
+{
+	struct sys_block *more;
+
+	if (strlen(name) >= sizeof(more->name))
+		return -ENAMETOOLONG;
+	more = reallocarray(b->v, b->n + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	b->v = more;
+	strcpy(more[b->n].name, name);
+	more[b->n++].devno = devno;
+	return 0;
+}
+
+void sys_blocks_clear(struct sys_blocks *b)
+{
+	free(b->v);
+	b->v = NULL;
+	b->n = 0;
+}
+
+int sys_blocks_load(struct sys_blocks *ret, dev_t disk)
+{
+	CLEANUP(sys_blocks_clear) struct sys_blocks b = {0};
+	CLEANUP(closedirp) DIR *dir = NULL;
+	char link[64], dest[PATH_MAX], path[PATH_MAX + NAME_MAX + 16];
+	const struct dirent *e;
+	const char *name;
+	ssize_t n;
+	int r;
+
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(disk), minor(disk));
+	n = readlink(link, dest, sizeof(dest) - 1);
+	if (n < 0)
+		return -errno;
+	dest[n] = '\0';
+	name = strrchr(dest, '/') ? strrchr(dest, '/') + 1 : dest;
+	r = blocks_add(&b, name, disk);
+	if (r)
+		return r;
+	dir = opendir(link);
+	if (!dir)
+		return -errno;
+	while ((e = readdir(dir))) {
+		dev_t devno;
+
+		if (strncmp(e->d_name, name, strlen(name)) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/partition", link, e->d_name);
+		if (access(path, F_OK) < 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/dev", link, e->d_name);
+		devno = read_devno(path);
+		r = devno ? blocks_add(&b, e->d_name, devno) : 0;
+		if (r)
+			return r;
+	}
+	*ret = b;
+	b = (struct sys_blocks){0};
+	return 0;
+}
+
+uint64_t sys_queue_limit(const char *name, const char *limit)
+{
+	char path[NAME_MAX + 64], line[32];
+
+	snprintf(path, sizeof(path), "/sys/block/%.64s/queue/%.64s", name, limit);
+	return sys_read_line(path, line, sizeof(line)) < 0 ? 0 : strtoull(line, NULL, 10);
+}
+
+int sys_loop_backing(const char *name, char *buf, size_t n)
+{
+	char path[NAME_MAX + 64];
+	size_t len;
+	int r;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", name);
+	r = sys_read_line(path, buf, n);
+	if (r)
+		return r;
+	len = strlen(buf);
+	if (len > strlen(DELETED) && strcmp(buf + len - strlen(DELETED), DELETED) == 0)
+		buf[len - strlen(DELETED)] = '\0';
+	return 0;
+}
+
+int sys_loop_each(int (*each)(void *arg, const char *name, const char *backing), void *arg)
+{
+	CLEANUP(closedirp) DIR *dir = opendir("/sys/block");
+	char backing[PATH_MAX];
+	const struct dirent *e;
+	int r = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (e = readdir(dir)))
+		if (strncmp(e->d_name, "loop", 4) == 0 &&
+		    sys_loop_backing(e->d_name, backing, sizeof(backing)) == 0)
+			r = each(arg, e->d_name, backing);
+	return r;
+}
