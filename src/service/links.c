@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stable names: links to the devices
+ *
+ * by-path/ip-ADDRESS:PORT-iscsi-NAME-lun-N for each path, by-id/DESIGNATOR for
+ * each unit that has one. A link that is there already is another unit's (a copy
+ * with the same designator) and stays; we remove only what points at our device.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "scsi/lun.h"
+#include "service/log.h"
+#include "service/unit.h"
+
+static const char *const dirs[] = {"by-path", "by-id"};
+
+void links_prepare(struct manager *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/%s", m->devices_dir, dirs[i]);
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			log_warning("%s: %s", path, strerror(errno));
+	}
+}
+
+unsigned links_sweep(const char *devices_dir)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		char path[PATH_MAX];
+		struct dirent *e;
+		DIR *d;
+
+		snprintf(path, sizeof(path), "%s/%s", devices_dir, dirs[i]);
+		d = opendir(path);
+		if (!d)
+			continue;
+		while ((e = readdir(d))) {
+			struct stat st;
+
+			if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			    S_ISLNK(st.st_mode) && unlinkat(dirfd(d), e->d_name, 0) == 0)
+				n++;
+		}
+		closedir(d);
+	}
+	return n;
+}
+
+/* What a target says may not leave the directory or confuse who lists it. */
+static void name_fit(char *name)
+{
+	for (char *p = name; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c <= ' ' || c == '/' || c == 0x7f)
+			*p = '_';
+	}
+	if (name[0] == '.')
+		name[0] = '_';
+}
+
+void links_name_path(struct unit_path *p)
+{
+	char lun[LUN_TEXT_BYTES];
+
+	lun_name(p->lun, lun);
+	snprintf(p->link, sizeof(p->link), "ip-%s:%u-iscsi-%s-lun-%s", p->session->portal.address,
+		 p->session->portal.socket, p->session->target, lun);
+	name_fit(p->link);
+}
+
+static void link_make(struct unit *u, const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", u->m->devices_dir, dir, name);
+	if (symlink(u->backend->path(u->dev), path) == 0)
+		return;
+	if (errno == EEXIST)
+		log_debug("%s: is there already", path);
+	else
+		log_warning("%s: %s", path, strerror(errno));
+}
+
+static void link_drop(struct unit *u, const char *dir, const char *name)
+{
+	char path[PATH_MAX], to[PATH_MAX];
+	ssize_t n;
+
+	if (!u->dev || !name[0])
+		return;
+	snprintf(path, sizeof(path), "%s/%s/%s", u->m->devices_dir, dir, name);
+	n = readlink(path, to, sizeof(to) - 1);
+	if (n < 0)
+		return;
+	to[n] = '\0';
+	if (strcmp(to, u->backend->path(u->dev)) == 0)
+		unlink(path);
+}
+
+void links_make(struct unit *u)
+{
+	struct unit_path *p;
+
+	lu_info_name(&u->info, u->id_link, sizeof(u->id_link));
+	name_fit(u->id_link);
+	if (u->id_link[0])
+		link_make(u, "by-id", u->id_link);
+	list_for_each (p, &u->paths, in_unit)
+		link_make(u, "by-path", p->link);
+}
+
+void links_drop_path(struct unit_path *p)
+{
+	const struct unit_path *other;
+
+	/* two sessions through one portal share the name */
+	list_for_each (other, &p->unit->paths, in_unit) {
+		if (other != p && strcmp(other->link, p->link) == 0)
+			return;
+	}
+	link_drop(p->unit, "by-path", p->link);
+}
+
+void links_drop_unit(struct unit *u)
+{
+	struct unit_path *p;
+
+	list_for_each (p, &u->paths, in_unit)
+		link_drop(u, "by-path", p->link);
+	link_drop(u, "by-id", u->id_link);
+}

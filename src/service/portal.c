@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/portal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "discovery/sendtargets.h"
+#include "service/log.h"
+
+#define ASK_AT_ONCE        8
+#define DISCOVERY_ORDINALS 16
+
+uint32_t demands_check(uint64_t security_flags, const struct login_options *o, struct refusal *why)
+{
+	if ((o->flags & LOGIN_REQUIRE_IPSEC) ||
+	    (security_flags & (SECURITY_VALID | SECURITY_IKE)) == (SECURITY_VALID | SECURITY_IKE))
+		return refuse(why, ISDSC_IPSEC_NOT_SUPPORTED_ON_OS,
+			      "IPsec was asked for, and this service cannot set it up; protect the "
+			      "connection outside of it and leave the flag out");
+	if ((o->specified & OPT_AUTH_TYPE) && o->auth_type != 0)
+		return refuse(
+			why, ISDSC_REQUEST_NOT_SUPPORTED,
+			"CHAP was asked for (authentication type %u), and this version logs in "
+			"without authentication only",
+			o->auth_type);
+	return 0;
+}
+
+void options_apply(const struct login_options *o, struct iscsi_params *offer)
+{
+	if (o->specified & OPT_HEADER_DIGEST)
+		offer->HeaderDigest = o->header_digest ? ISCSI_OFFER_CRC32C : ISCSI_OFFER_NONE;
+	if (o->specified & OPT_DATA_DIGEST)
+		offer->DataDigest = o->data_digest ? ISCSI_OFFER_CRC32C : ISCSI_OFFER_NONE;
+	if (o->specified & OPT_MAX_CONNECTIONS)
+		offer->MaxConnections = o->max_connections ? o->max_connections : 65535;
+	if (o->specified & OPT_TIME2WAIT)
+		offer->DefaultTime2Wait = o->time2wait;
+	if (o->specified & OPT_TIME2RETAIN)
+		offer->DefaultTime2Retain = o->time2retain;
+}
+
+/* ---- the list ------------------------------------------------------------- */
+
+static struct known_portal *portal_lookup(struct manager *m, const struct send_target_portal *key)
+{
+	struct known_portal *k;
+
+	list_for_each (k, &m->portals, node) {
+		if (k->p.port == key->port && k->p.portal.socket == key->portal.socket &&
+		    strcasecmp(k->p.instance, key->instance) == 0 &&
+		    strcasecmp(k->p.portal.address, key->portal.address) == 0)
+			return k;
+	}
+	return NULL;
+}
+
+static void mechanism_text(const struct send_target_portal *p, char *buf, size_t n)
+{
+	snprintf(buf, n, "SendTargets:*%s %07u %s ", p->portal.address, p->portal.socket,
+		 HBA_INSTANCE);
+}
+
+/* ---- asking ---------------------------------------------------------------- */
+
+static uint32_t portal_take_over(struct manager *m, const struct send_target_portal *p,
+				 const struct discovered *d, struct refusal *why)
+{
+	char mechanism[ADDRESS_MAX + 64];
+	size_t n_bad = 0;
+	int r;
+
+	mechanism_text(p, mechanism, sizeof(mechanism));
+	pthread_mutex_lock(&m->lock);
+	r = target_table_learn(&m->targets, mechanism, d, &n_bad);
+	pthread_mutex_unlock(&m->lock);
+	if (r)
+		return refuse_errno(why, r, "the targets found could not be kept");
+	if (n_bad)
+		log_warning("portal %s:%u: %zu targets with malformed names were left out",
+			    p->portal.address, p->portal.socket, n_bad);
+	log_info("portal %s:%u: %zu targets", p->portal.address, p->portal.socket,
+		 d->n_targets - n_bad);
+	return 0;
+}
+
+static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p,
+			   struct refusal *why)
+{
+	static unsigned turn; /* m->lock */
+	char name[ISCSI_NAME_MAX + 1];
+	struct initiator_failure fail = {0};
+	struct discovered found = {0};
+	struct isid_key isid = {.node_name = name, .target = "", .portal = "", .kind = "discovery"};
+	struct sendtargets_cfg cfg = {
+		.initiator_name = name,
+		.host = p->portal.address,
+		.port = p->portal.socket,
+		.ask = "All",
+	};
+	struct iscsi_params offer;
+	struct tuning t;
+	uint32_t code = demands_check(p->security_flags, &p->options, why);
+	int r;
+
+	if (code)
+		return code;
+	config_tuning(m->config, "", &t);
+	tuning_offer(&t, &offer);
+	options_apply(&p->options, &offer);
+	cfg.header_digest = offer.HeaderDigest;
+	cfg.data_digest = offer.DataDigest;
+	cfg.timeout_ns = t.login_timeout_ns;
+	manager_get_node_name(m, name);
+	/* discovery sessions at one time must not take each other's place at the target */
+	pthread_mutex_lock(&m->lock);
+	isid.ordinal = turn++ % DISCOVERY_ORDINALS;
+	pthread_mutex_unlock(&m->lock);
+	r = store_isid(m->store, &isid, cfg.isid);
+	if (r)
+		return refuse_errno(why, r, "no ISID could be stored");
+	r = sendtargets_run(&found, &fail, &cfg);
+	if (r)
+		return refuse(why, status_of_failure(&fail), "discovery at %s:%u failed: %s",
+			      p->portal.address, p->portal.socket,
+			      fail.text[0] ? fail.text : strerror(-r));
+	code = portal_take_over(m, p, &found, why);
+	discovered_clear(&found);
+	return code;
+}
+
+uint32_t portal_add(struct manager *m, const struct send_target_portal *p, struct refusal *why)
+{
+	struct known_portal *k = calloc(1, sizeof(*k)), *old;
+	uint32_t code;
+	int r;
+
+	if (!k)
+		return refuse_errno(why, -ENOMEM, "the portal could not be added");
+	r = store_put_portal(m->store, p);
+	if (r) {
+		free(k);
+		return refuse_errno(why, r, "the portal could not be stored");
+	}
+	k->p = *p;
+	pthread_mutex_lock(&m->lock);
+	old = portal_lookup(m, p);
+	if (old) {
+		list_insert_before(&old->node, &k->node);
+		list_remove(&old->node);
+	} else {
+		list_append(&m->portals, &k->node);
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (old) {
+		explicit_bzero(&old->p, sizeof(old->p));
+		free(old);
+	}
+	log_info("portal %s:%u: %s", p->portal.address, p->portal.socket,
+		 old ? "changed" : "added");
+	code = portal_ask(m, p, why);
+	if (code)
+		log_warning("portal %s:%u: %s", p->portal.address, p->portal.socket, why->text);
+	return code;
+}
+
+static uint32_t portal_unknown(const struct send_target_portal *key, struct refusal *why)
+{
+	return refuse(why, ISDSC_PORTAL_NOT_FOUND, "portal %s:%u is not in the list",
+		      key->portal.address, key->portal.socket);
+}
+
+uint32_t portal_remove(struct manager *m, const struct send_target_portal *key, struct refusal *why)
+{
+	struct known_portal *k;
+	int r = store_delete_portal(m->store, key->instance, key->port, &key->portal);
+
+	if (r == -ENOENT)
+		return portal_unknown(key, why);
+	if (r)
+		return refuse_errno(why, r, "the portal could not be removed");
+	pthread_mutex_lock(&m->lock);
+	k = portal_lookup(m, key);
+	if (k)
+		list_remove(&k->node);
+	pthread_mutex_unlock(&m->lock);
+	if (k) {
+		explicit_bzero(&k->p, sizeof(k->p));
+		free(k);
+	}
+	log_info("portal %s:%u: removed", key->portal.address, key->portal.socket);
+	return 0;
+}
+
+uint32_t portal_refresh(struct manager *m, const struct send_target_portal *key,
+			struct refusal *why)
+{
+	struct send_target_portal p;
+	struct known_portal *k;
+	uint32_t code;
+
+	pthread_mutex_lock(&m->lock);
+	k = portal_lookup(m, key);
+	if (k)
+		p = k->p;
+	pthread_mutex_unlock(&m->lock);
+	if (!k)
+		return portal_unknown(key, why);
+	code = portal_ask(m, &p, why);
+	explicit_bzero(&p, sizeof(p));
+	return code;
+}
+
+/* ---- all of them --------------------------------------------------------------- */
+
+struct round {
+	struct manager *m;
+	struct send_target_portal *v;
+	size_t n, next; /* lock */
+	unsigned n_running, n_failed;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+};
+
+/* Asks what is left, one after the other; several threads do so side by side. */
+static void round_work(struct round *rd)
+{
+	for (;;) {
+		CLEANUP(refusal_clear) struct refusal why = {0};
+		size_t i;
+
+		pthread_mutex_lock(&rd->lock);
+		i = rd->next++;
+		pthread_mutex_unlock(&rd->lock);
+		if (i >= rd->n)
+			return;
+		if (portal_ask(rd->m, &rd->v[i], &why) == 0)
+			continue;
+		log_warning("portal %s:%u: %s", rd->v[i].portal.address, rd->v[i].portal.socket,
+			    why.text);
+		pthread_mutex_lock(&rd->lock);
+		rd->n_failed++;
+		pthread_mutex_unlock(&rd->lock);
+	}
+}
+
+static void round_helper(void *arg)
+{
+	struct round *rd = arg;
+
+	round_work(rd);
+	pthread_mutex_lock(&rd->lock);
+	rd->n_running--;
+	pthread_cond_signal(&rd->done);
+	pthread_mutex_unlock(&rd->lock);
+}
+
+static int portals_copy(struct manager *m, struct send_target_portal **ret, size_t *ret_n)
+{
+	struct known_portal *k;
+	size_t n = 0;
+
+	pthread_mutex_lock(&m->lock);
+	list_for_each (k, &m->portals, node)
+		n++;
+	*ret = calloc(n ? n : 1, sizeof(**ret));
+	n = 0;
+	if (*ret) {
+		list_for_each (k, &m->portals, node)
+			(*ret)[n++] = k->p;
+	}
+	pthread_mutex_unlock(&m->lock);
+	*ret_n = n;
+	return *ret ? 0 : -ENOMEM;
+}
+
+static bool mechanism_listed(void *arg, const char *mechanism)
+{
+	struct manager *m = arg;
+	struct known_portal *k;
+
+	list_for_each (k, &m->portals, node) {
+		char text[ADDRESS_MAX + 64];
+
+		mechanism_text(&k->p, text, sizeof(text));
+		if (strcmp(text, mechanism) == 0)
+			return true;
+	}
+	return false;
+}
+
+uint32_t portal_refresh_all(struct manager *m)
+{
+	struct round rd = {.m = m};
+	unsigned n_failed;
+
+	if (portals_copy(m, &rd.v, &rd.n))
+		return ISDSC_OPERATION_NOT_ALL_SUCCESS;
+	pthread_mutex_init(&rd.lock, NULL);
+	pthread_cond_init(&rd.done, NULL);
+	for (size_t i = 1; i < rd.n && i < ASK_AT_ONCE; i++) {
+		pthread_mutex_lock(&rd.lock);
+		rd.n_running++;
+		pthread_mutex_unlock(&rd.lock);
+		if (manager_helper(m, round_helper, &rd)) {
+			/* fewer at a time, then */
+			pthread_mutex_lock(&rd.lock);
+			rd.n_running--;
+			pthread_mutex_unlock(&rd.lock);
+			break;
+		}
+	}
+	round_work(&rd);
+	pthread_mutex_lock(&rd.lock);
+	while (rd.n_running > 0)
+		pthread_cond_wait(&rd.done, &rd.lock);
+	n_failed = rd.n_failed;
+	pthread_mutex_unlock(&rd.lock);
+	pthread_mutex_destroy(&rd.lock);
+	pthread_cond_destroy(&rd.done);
+	explicit_bzero(rd.v, rd.n * sizeof(*rd.v));
+	free(rd.v);
+
+	/* what removed portals had told ends with a full refresh */
+	pthread_mutex_lock(&m->lock);
+	target_table_prune(&m->targets, mechanism_listed, m);
+	pthread_mutex_unlock(&m->lock);
+	return n_failed ? ISDSC_OPERATION_NOT_ALL_SUCCESS : 0;
+}

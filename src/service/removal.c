@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/removal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "service/log.h"
+#include "service/unit.h"
+
+#define PAUSE_NS       (15 * NS_PER_S)
+#define FAMILY_WAIT_NS (20 * NS_PER_S)
+#define UP_WAIT_NS     (3 * NS_PER_S)
+#define STOP_MS        10000
+#define DRAIN_WAIT_NS  (5 * NS_PER_S)
+
+/* One unit that is to go, and how far that has come. */
+struct leaving {
+	struct unit *u;
+	bool gate_closed, stopped;
+	bool unflushed; /* there was nothing to flush to; taking it away must not try again */
+};
+
+struct removal {
+	struct session *s;
+	struct leaving *v;
+	size_t n;
+};
+
+/* ---- which units ----------------------------------------------------------------- */
+
+static bool only_through(const struct unit *u, const struct session *s)
+{
+	const struct unit_path *p;
+
+	list_for_each (p, &u->paths, in_unit) {
+		if (p->session != s)
+			return false;
+	}
+	return true;
+}
+
+static bool is_listed(const struct removal *rm, const struct unit *u)
+{
+	for (size_t i = 0; i < rm->n; i++) {
+		if (rm->v[i].u == u)
+			return true;
+	}
+	return false;
+}
+
+static int removal_list(struct removal *rm, struct session *s)
+{
+	struct unit_path *p;
+	size_t n = 0;
+
+	*rm = (struct removal){.s = s};
+	list_for_each (p, &s->paths, in_session)
+		n++;
+	rm->v = calloc(n ? n : 1, sizeof(*rm->v));
+	if (!rm->v)
+		return -ENOMEM;
+	list_for_each (p, &s->paths, in_session) {
+		if (only_through(p->unit, s) && !is_listed(rm, p->unit))
+			rm->v[rm->n++].u = p->unit;
+	}
+	return 0;
+}
+
+/* ---- the steps ---------------------------------------------------------------------- */
+
+static uint32_t refuse_held(struct removal *rm, struct refusal *why)
+{
+	char text[400];
+
+	if (why->holders.n == 0)
+		return refuse(why, ISDSC_DEVICE_BUSY_ON_SESSION,
+			      "a device of the session is in use; nothing was changed");
+	for (size_t i = 0; i < why->holders.n; i++) {
+		holder_text(&why->holders.v[i], text, sizeof(text));
+		log_info("session %s: not logged out: %s", rm->s->target, text);
+	}
+	holder_text(&why->holders.v[0], text, sizeof(text));
+	if (why->holders.n == 1)
+		return refuse(why, ISDSC_DEVICE_BUSY_ON_SESSION, "%s", text);
+	return refuse(why, ISDSC_DEVICE_BUSY_ON_SESSION, "%s, and %zu more", text,
+		      why->holders.n - 1);
+}
+
+static uint32_t close_gates(struct removal *rm, struct refusal *why)
+{
+	for (size_t i = 0; i < rm->n; i++) {
+		struct unit *u = rm->v[i].u;
+		int r;
+
+		if (!u->dev)
+			continue;
+		r = u->backend->close_gate(u->dev);
+		if (r) {
+			if (r != -EBUSY)
+				return refuse_errno(why, r,
+						    "a device could not be closed to new users");
+			u->backend->holders(u->dev, &why->holders);
+			return refuse_held(rm, why);
+		}
+		rm->v[i].gate_closed = true;
+	}
+	return 0;
+}
+
+static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
+{
+	for (size_t i = 0; i < rm->n; i++) {
+		struct unit *u = rm->v[i].u;
+		int r = u->dev ? u->backend->holders(u->dev, &why->holders) : 0;
+
+		if (r)
+			return refuse(why, ISDSC_DEVICE_BUSY_ON_SESSION,
+				      "it cannot be told whether %s is in use: %s",
+				      u->backend->path(u->dev), strerror(-r));
+	}
+	return why->holders.n ? refuse_held(rm, why) : 0;
+}
+
+/* After a moment for a session that is just coming back. */
+static bool sess_is_up(struct session *s)
+{
+	struct initiator_status st;
+
+	sess_status(s, &st);
+	return st.state == INITIATOR_UP;
+}
+
+static bool can_flush(const struct unit *u)
+{
+	return u->lu && u->state == UNIT_READY && unit_n_active(u) > 0;
+}
+
+static uint32_t flush_one(struct leaving *l, bool up, struct refusal *why)
+{
+	struct unit *u = l->u;
+	int r;
+
+	l->unflushed = !up || !can_flush(u);
+	if (!can_flush(u))
+		return 0;
+	if (!up) {
+		unsigned n = unit_n_inflight(u);
+
+		if (n)
+			return refuse(why, ISDSC_NO_CONNECTION_AVAILABLE,
+				      "the target cannot be reached, and %u requests for %s wait "
+				      "for it; nothing was changed",
+				      n, u->backend->path(u->dev));
+		return 0;
+	}
+	r = u->backend->flush(u->dev);
+	if (r == 0 && u->info.limits.write_cache)
+		r = unit_sync(u);
+	if (r)
+		return refuse(why, ISDSC_SCSI_REQUEST_FAILED,
+			      "%s could not be flushed: %s; nothing was changed",
+			      u->backend->path(u->dev), strerror(-r));
+	return 0;
+}
+
+static uint32_t flush_all(struct removal *rm, struct refusal *why)
+{
+	bool up = sess_is_up(rm->s);
+	uint32_t code = 0;
+
+	for (size_t i = 0; code == 0 && i < rm->n; i++) {
+		if (rm->v[i].u->dev)
+			code = flush_one(&rm->v[i], up, why);
+	}
+	return code;
+}
+
+static uint32_t stop_all(struct removal *rm, struct refusal *why)
+{
+	for (size_t i = 0; i < rm->n; i++) {
+		struct unit *u = rm->v[i].u;
+		int r = u->dev ? u->backend->stop(u->dev, rm->v[i].unflushed, STOP_MS) : 0;
+
+		if (r == 0) {
+			rm->v[i].stopped = u->dev != NULL;
+			continue;
+		}
+		u->backend->holders(u->dev, &why->holders);
+		if (r == -EBUSY || why->holders.n)
+			return refuse_held(rm, why);
+		return refuse(why, ISDSC_DEVICE_BUSY_ON_SESSION, "%s could not be taken away: %s",
+			      u->backend->path(u->dev), strerror(-r));
+	}
+	return 0;
+}
+
+/* After a refusal: as before. */
+static void put_back(struct removal *rm)
+{
+	for (size_t i = 0; i < rm->n; i++) {
+		struct unit *u = rm->v[i].u;
+
+		if (rm->v[i].stopped) {
+			enum unit_state state = u->state;
+			char why[sizeof(u->why)];
+
+			memcpy(why, u->why, sizeof(why));
+			unit_dev_gone(u);
+			if (unit_present(u) == 0 && state != UNIT_READY)
+				unit_set_state(u, state, why);
+		} else if (rm->v[i].gate_closed) {
+			u->backend->open_gate(u->dev);
+		}
+	}
+}
+
+static uint32_t take_away(struct removal *rm, struct refusal *why)
+{
+	uint32_t code = close_gates(rm, why);
+
+	if (code == 0)
+		code = look_for_holders(rm, why);
+	if (code == 0)
+		code = flush_all(rm, why);
+	if (code == 0)
+		code = stop_all(rm, why);
+	if (code)
+		put_back(rm);
+	return code;
+}
+
+static void drop_units(struct removal *rm)
+{
+	struct unit_path *p, *tmp;
+
+	for (size_t i = 0; i < rm->n; i++) {
+		struct unit *u = rm->v[i].u;
+
+		if (u->dev && rm->v[i].unflushed)
+			log_warning("unit %s: not flushed: %s", u->describe,
+				    u->why[0] ? u->why : "the target could not be reached");
+		log_info("unit %s: %s taken away", u->describe,
+			 rm->v[i].stopped ? u->backend->path(u->dev) : u->name);
+		if (rm->v[i].stopped)
+			unit_dev_gone(u);
+		unit_destroy(u);
+	}
+	list_for_each_safe (p, tmp, &rm->s->paths, in_session)
+		unit_path_detach(p);
+}
+
+/* Commands that went out on a path before it was taken away come back first. */
+static void wait_commands(struct session *s)
+{
+	uint64_t deadline_ns = clock_now_ns() + DRAIN_WAIT_NS;
+	struct initiator_status st;
+
+	do {
+		sess_status(s, &st);
+		if (st.n_commands == 0 || st.state != INITIATOR_UP)
+			return;
+		usleep(5000);
+	} while (clock_now_ns() < deadline_ns);
+}
+
+/* A session that has just come back, or is about to, gets a moment to do so. */
+static void wait_up(struct session *s)
+{
+	uint64_t deadline_ns = clock_now_ns() + UP_WAIT_NS;
+	struct initiator_status st;
+
+	do {
+		sess_status(s, &st);
+		if (st.state != INITIATOR_VERIFYING && st.state != INITIATOR_LOGGING_IN)
+			return;
+		usleep(20000);
+	} while (clock_now_ns() < deadline_ns);
+}
+
+static uint32_t remove_locked(struct session *s, struct refusal *why)
+{
+	struct removal rm;
+	uint32_t code;
+
+	if (removal_list(&rm, s))
+		return refuse_errno(why, -ENOMEM, "the session could not be logged out");
+	code = take_away(&rm, why);
+	if (code == 0)
+		drop_units(&rm);
+	free(rm.v);
+	return code;
+}
+
+uint32_t sess_logout(struct session *s, struct refusal *why)
+{
+	uint32_t code;
+	bool open;
+
+	if (!sess_claim(s)) {
+		pthread_mutex_lock(&s->m->lock);
+		open = s->open;
+		pthread_mutex_unlock(&s->m->lock);
+		if (!open)
+			return refuse(why, ISDSC_INVALID_SESSION_ID, "there is no such session");
+		return refuse(why, ISDSC_SESSION_BUSY,
+			      "the session is being logged out by another call");
+	}
+	wait_up(s);
+	if (sess_pause(s, PAUSE_NS)) {
+		sess_release(s);
+		return refuse(why, ISDSC_SESSION_BUSY, "the session's units are being looked for");
+	}
+	if (family_lock(s->family, FAMILY_WAIT_NS)) {
+		code = refuse(why, ISDSC_SESSION_BUSY, "another session to %s is being changed",
+			      s->target);
+	} else {
+		code = remove_locked(s, why);
+		family_unlock(s->family);
+	}
+	if (code) {
+		sess_resume(s);
+		sess_release(s);
+		return code;
+	}
+	wait_commands(s);
+	sess_end(s);
+	return 0;
+}
+
+/* ---- the end of the service -------------------------------------------------------------- */
+
+static bool force_unit(struct leaving *l, bool up)
+{
+	CLEANUP(refusal_clear) struct refusal why = {0};
+	struct unit *u = l->u;
+	int r;
+
+	if (!u->dev)
+		return true;
+	if (flush_one(l, up, &why))
+		log_error("unit %s: %s", u->describe, why.text);
+	r = u->backend->close_gate(u->dev);
+	if (r && r != -EBUSY)
+		log_warning("unit %s: gate: %s", u->describe, strerror(-r));
+	r = u->backend->stop(u->dev, true, STOP_MS);
+	if (r) {
+		log_error("unit %s: %s could not be taken away: %s", u->describe,
+			  u->backend->path(u->dev), strerror(-r));
+		return false;
+	}
+	l->stopped = true;
+	unit_fence(u, "the service ended");
+	return true;
+}
+
+bool sess_force_out(struct session *s)
+{
+	struct removal rm;
+	bool ok = true, up;
+
+	/* nobody else is left who could have it; and if so, the process ends anyway */
+	if (!sess_claim(s) || sess_pause(s, PAUSE_NS) || family_lock(s->family, FAMILY_WAIT_NS))
+		return false;
+	up = sess_is_up(s);
+	if (removal_list(&rm, s)) {
+		family_unlock(s->family);
+		return false;
+	}
+	for (size_t i = 0; i < rm.n; i++)
+		ok = force_unit(&rm.v[i], up) && ok;
+	if (ok)
+		drop_units(&rm);
+	free(rm.v);
+	family_unlock(s->family);
+	if (ok)
+		sess_end(s);
+	return ok;
+}
+
+/* ---- who? ------------------------------------------------------------------------------------ */
+
+static int unit_holders(struct unit *u, struct holders *h)
+{
+	return u->dev ? u->backend->holders(u->dev, h) : 0;
+}
+
+static int holders_of_one(struct session *s, const char *device, struct holders *h)
+{
+	struct unit_path *p;
+	int r;
+
+	if (family_lock(s->family, FAMILY_WAIT_NS))
+		return -EBUSY;
+	r = 0;
+	list_for_each (p, &s->paths, in_session) {
+		if (r == 0 && (!device || unit_path_is_device(p, device)))
+			r = unit_holders(p->unit, h);
+	}
+	family_unlock(s->family);
+	return r;
+}
+
+int sess_holders(struct manager *m, struct session *s, const char *device, struct holders *h)
+{
+	struct session **v;
+	size_t n;
+	int r;
+
+	if (s)
+		return holders_of_one(s, device, h);
+	r = sess_list_all(m, &v, &n);
+	if (r)
+		return r;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = holders_of_one(v[i], NULL, h);
+	sess_put_all(v, n);
+	return r;
+}

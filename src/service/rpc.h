@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The varlink server
+ *
+ * One listening socket, one thread for each connection, within a limit. Who may
+ * connect may read; to change something one must be root, the service's own user,
+ * or in the group of the socket. The interface is doc/io.iscsidsc.Initiator.varlink,
+ * which is built in and given to whoever asks for it.
+ */
+#ifndef SERVICE_RPC_H
+#define SERVICE_RPC_H
+
+#include "service/args.h"
+#include "service/manager.h"
+#include "varlink/varlink.h"
+
+struct rpc_server;
+
+struct rpc_cfg {
+	struct manager *m;
+	const char *socket_path;
+	mode_t mode;
+	const char *group; /* "": the service's own */
+	unsigned max_clients;
+};
+
+/* A socket of a dead service at that path is removed: the caller has made sure that no other lives.
+ * 0 or -errno. */
+int rpc_start(struct rpc_server **ret, const struct rpc_cfg *cfg, char *why, size_t n_why);
+/*
+ * Ends listening, cuts every connection, and waits for the calls under way.
+ * False: some were not over within @timeout_ns; nothing was freed then.
+ */
+bool rpc_stop(struct rpc_server *s, uint64_t timeout_ns);
+
+/* One call on its way. */
+struct rpc {
+	struct manager *m;
+	bool may_change;
+	struct args args;
+	struct refusal why;
+	json_t *reply; /* the method's; NULL: {} */
+};
+
+struct rpc_method {
+	const char *name; /* without the interface */
+	bool changes;
+	const char *params; /* names, separated by blanks */
+	/* 0 and ->reply, or a code and ->why. */
+	uint32_t (*run)(struct rpc *c);
+};
+
+/* Ended by a NULL name. */
+extern const struct rpc_method rpc_node_methods[], rpc_session_methods[], rpc_device_methods[];
+
+/* rpc_call.c: answers one call. 0; -errno: the connection is to be closed. */
+int rpc_answer(struct manager *m, struct varlink_conn *conn, bool may_change,
+	       const struct varlink_request *req);
+
+/* Takes over a finished reply; NULL is a lack of memory. */
+uint32_t rpc_reply(struct rpc *c, json_t *reply);
+
+/* Generated from doc/. */
+extern const char interface_description[];
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "service/log.h"
+#include "service/rpc.h"
+
+#define BACKLOG         64
+#define MSG_MAX_BYTES   (256u << 10) /* no call of ours comes near this */
+#define CLIENT_STACK    (512u << 10)
+#define ACCEPT_PAUSE_MS 100
+
+struct rpc_server {
+	struct manager *m;
+	int listen_fd, wake_fd;
+	char *path;
+	dev_t dev; /* of the socket file, so that only ours is removed */
+	ino_t ino;
+	bool has_group;
+	gid_t group;
+	unsigned max_clients;
+	pthread_t thread;
+	struct log_limit log;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct list clients; /* struct client */
+	unsigned n_clients;
+	bool stopping;
+};
+
+struct client {
+	struct list node;
+	struct rpc_server *s;
+	struct varlink_conn *conn;
+	uid_t uid;
+	bool may_change;
+};
+
+/* ---- rights ------------------------------------------------------------------ */
+
+static bool in_groups(int fd, gid_t wanted)
+{
+	gid_t few[64];
+	CLEANUP(freep) gid_t *many = NULL;
+	gid_t *v = few;
+	socklen_t n = sizeof(few);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, v, &n) < 0) {
+		if (errno != ERANGE)
+			return false;
+		v = many = malloc(n);
+		if (!many || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, v, &n) < 0)
+			return false;
+	}
+	for (size_t i = 0; i < n / sizeof(*v); i++) {
+		if (v[i] == wanted)
+			return true;
+	}
+	return false;
+}
+
+static bool may_change(const struct rpc_server *s, int fd, uid_t uid, gid_t gid)
+{
+	if (uid == 0 || uid == geteuid())
+		return true;
+	return s->has_group && (gid == s->group || in_groups(fd, s->group));
+}
+
+/* ---- one client ----------------------------------------------------------------- */
+
+static void client_serve(struct client *c)
+{
+	for (;;) {
+		struct varlink_request req;
+		json_t *msg = NULL;
+		int r = varlink_recv(c->conn, &msg, -1);
+
+		if (r == 0)
+			r = varlink_request_of(&req, msg);
+		if (r == 0)
+			r = rpc_answer(c->s->m, c->conn, c->may_change, &req);
+		else if (r != -EPIPE)
+			log_limited(&c->s->log, LOG_LEVEL_WARNING,
+				    "client of uid %u: not understood: %s", (unsigned)c->uid,
+				    strerror(-r));
+		varlink_wipe(msg); /* it may have carried a secret */
+		if (r)
+			return;
+	}
+}
+
+static void *client_main(void *arg)
+{
+	struct client *c = arg;
+	struct rpc_server *s = c->s;
+	struct varlink_conn *conn;
+
+	pthread_setname_np(pthread_self(), "client");
+	client_serve(c);
+	pthread_mutex_lock(&s->lock);
+	list_remove(&c->node); /* from now on nobody shuts its socket down */
+	conn = c->conn;
+	pthread_mutex_unlock(&s->lock);
+	varlink_conn_free(conn);
+	free(c);
+	pthread_mutex_lock(&s->lock);
+	s->n_clients--;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+static int client_thread(struct client *c)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, CLIENT_STACK);
+	r = -pthread_create(&t, &attr, client_main, c);
+	pthread_attr_destroy(&attr);
+	return r;
+}
+
+/* A user other than root and the service's may have half of the places. server->lock. */
+static bool has_room(const struct rpc_server *s, uid_t uid)
+{
+	const struct client *c;
+	unsigned n = 0;
+
+	if (s->n_clients >= s->max_clients)
+		return false;
+	if (uid == 0 || uid == geteuid())
+		return true;
+	list_for_each (c, &s->clients, node)
+		n += c->uid == uid;
+	return n < (s->max_clients + 1) / 2;
+}
+
+static void client_accept(struct rpc_server *s, int fd)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	pid_t pid;
+	gid_t gid;
+	int r = -ENOMEM;
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	list_init(&c->node);
+	c->s = s;
+	r = varlink_conn_new(&c->conn, fd);
+	if (r == 0)
+		r = varlink_conn_peer(c->conn, &pid, &c->uid, &gid);
+	if (r == 0) {
+		varlink_conn_limit(c->conn, MSG_MAX_BYTES);
+		c->may_change = may_change(s, fd, c->uid, gid);
+		pthread_mutex_lock(&s->lock);
+		if (s->stopping || !has_room(s, c->uid)) {
+			r = -EUSERS;
+		} else {
+			s->n_clients++;
+			list_append(&s->clients, &c->node);
+		}
+		pthread_mutex_unlock(&s->lock);
+		if (r == 0) {
+			r = client_thread(c);
+			if (r) {
+				pthread_mutex_lock(&s->lock);
+				s->n_clients--;
+				list_remove(&c->node);
+				pthread_mutex_unlock(&s->lock);
+			}
+		}
+	}
+	if (r) {
+		log_limited(&s->log, LOG_LEVEL_WARNING, "a client was turned away: %s",
+			    r == -EUSERS ? "too many" : strerror(-r));
+		varlink_conn_free(c->conn);
+		free(c);
+	}
+}
+
+static void *server_main(void *arg)
+{
+	struct rpc_server *s = arg;
+	struct pollfd v[2] = {{.fd = s->listen_fd, .events = POLLIN},
+			      {.fd = s->wake_fd, .events = POLLIN}};
+
+	for (;;) {
+		int fd;
+
+		if (poll(v, 2, -1) < 0)
+			continue;
+		if (v[1].revents)
+			return NULL;
+		fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0) {
+			client_accept(s, fd);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+			log_limited(&s->log, LOG_LEVEL_WARNING, "no client can be taken: %s",
+				    strerror(errno));
+			poll(v + 1, 1,
+			     ACCEPT_PAUSE_MS); /* the client stays in the queue meanwhile */
+		}
+	}
+}
+
+/* ---- the socket ----------------------------------------------------------------------- */
+
+static int group_of(const char *name, gid_t *ret)
+{
+	char buf[16384];
+	struct group g, *found;
+	int r = getgrnam_r(name, &g, buf, sizeof(buf), &found);
+
+	if (r || !found)
+		return r ? -r : -ENOENT;
+	*ret = g.gr_gid;
+	return 0;
+}
+
+/* Binds below a name of its own and renames, so that the path never leads to a socket nobody
+ * listens on. */
+static int socket_bind(struct rpc_server *s, mode_t mode)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s.new", s->path);
+
+	if (n < 0 || (size_t)n >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	if (lstat(s->path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	unlink(addr.sun_path);
+	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->listen_fd < 0)
+		return -errno;
+	/* nobody gets in before owner and mode are what they shall be */
+	if (fchmod(s->listen_fd, 0600) < 0 ||
+	    bind(s->listen_fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -errno;
+	if ((s->has_group && chown(addr.sun_path, (uid_t)-1, s->group) < 0) ||
+	    chmod(addr.sun_path, mode) < 0 || listen(s->listen_fd, BACKLOG) < 0 ||
+	    lstat(addr.sun_path, &st) < 0 || rename(addr.sun_path, s->path) < 0) {
+		int r = -errno;
+
+		unlink(addr.sun_path);
+		return r;
+	}
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	return 0;
+}
+
+static void server_free(struct rpc_server *s)
+{
+	closep(&s->listen_fd);
+	closep(&s->wake_fd);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s->path);
+	free(s);
+}
+
+int rpc_start(struct rpc_server **ret, const struct rpc_cfg *cfg, char *why, size_t n_why)
+{
+	struct rpc_server *s = calloc(1, sizeof(*s));
+	int r = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->m = cfg->m;
+	s->max_clients = cfg->max_clients;
+	s->listen_fd = -1;
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->path = strdup(cfg->socket_path);
+	s->log = (struct log_limit)LOG_LIMIT_INIT;
+	list_init(&s->clients);
+	pthread_mutex_init(&s->lock, NULL);
+	cond_init(&s->changed);
+	if (s->wake_fd < 0 || !s->path)
+		r = -ENOMEM;
+	if (r == 0 && cfg->group[0]) {
+		r = group_of(cfg->group, &s->group);
+		s->has_group = r == 0;
+		if (r) {
+			snprintf(why, n_why, "group \"%s\": %s", cfg->group,
+				 r == -ENOENT ? "there is none" : strerror(-r));
+			server_free(s);
+			return r;
+		}
+	}
+	if (r == 0)
+		r = socket_bind(s, cfg->mode);
+	if (r == 0)
+		r = -pthread_create(&s->thread, NULL, server_main, s);
+	if (r) {
+		snprintf(why, n_why, "%s: %s", cfg->socket_path, strerror(-r));
+		server_free(s);
+		return r;
+	}
+	pthread_setname_np(s->thread, "server");
+	*ret = s;
+	return 0;
+}
+
+bool rpc_stop(struct rpc_server *s, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
+	struct client *c;
+	struct stat st;
+	bool done;
+
+	if (lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(s->path);
+	eventfd_write(s->wake_fd, 1);
+	pthread_join(s->thread, NULL);
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	list_for_each (c, &s->clients, node)
+		shutdown(varlink_conn_fd(c->conn),
+			 SHUT_RD); /* an answer under way still gets out */
+	while (s->n_clients > 0 &&
+	       cond_wait_until(&s->changed, &s->lock, deadline_ns) != -ETIMEDOUT)
+		;
+	done = s->n_clients == 0;
+	pthread_mutex_unlock(&s->lock);
+	if (done)
+		server_free(s);
+	return done;
+}

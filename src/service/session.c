@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/cleanup.h"
+#include "service/log.h"
+#include "service/portal.h"
+
+#define KEEPER_STACK   (512u << 10)
+#define LOGIN_GUARD_NS (15 * NS_PER_S) /* beyond what the initiator itself promises */
+#define CLOSE_GUARD_NS (30 * NS_PER_S)
+#define SESSIONS_MAX   1024
+
+/* ---- what the initiator tells; reactor thread ---------------------------------- */
+
+static void on_up(void *user)
+{
+	struct session *s = user;
+
+	pthread_mutex_lock(&s->lock);
+	s->up = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void on_failed(void *user, const struct initiator_failure *f)
+{
+	struct session *s = user;
+
+	pthread_mutex_lock(&s->lock);
+	s->failed = true;
+	s->failure = *f;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void on_down(void *user, const char *why)
+{
+	struct session *s = user;
+
+	log_limited(&s->log, LOG_LEVEL_WARNING, "session %s: connection lost: %s", s->target, why);
+}
+
+static void on_verify(void *user)
+{
+	struct session *s = user;
+
+	s->login++;
+	sess_want(s, WANT_VERIFY);
+}
+
+static void on_hold_expired(void *user)
+{
+	struct session *s = user;
+
+	log_error("session %s: not back after %llu s; its I/O fails from now on until it is",
+		  s->target, (unsigned long long)(s->tuning.hold_ns / NS_PER_S));
+}
+
+static void on_note(void *user, const char *text)
+{
+	struct session *s = user;
+
+	log_limited(&s->log, LOG_LEVEL_INFO, "session %s: %s", s->target, text);
+}
+
+static void on_closed(void *user)
+{
+	struct session *s = user;
+
+	s->gone = true;
+	pthread_mutex_lock(&s->lock);
+	s->closed = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static const struct initiator_ops ops = {
+	.up = on_up,
+	.failed = on_failed,
+	.down = on_down,
+	.verify = on_verify,
+	.hold_expired = on_hold_expired,
+	.note = on_note,
+	.closed = on_closed,
+};
+
+/* ---- references ---------------------------------------------------------------------- */
+
+static void free_initiator(void *arg)
+{
+	struct session *s = arg;
+
+	s->initiator = initiator_free(s->initiator);
+}
+
+static void sess_free(struct session *s)
+{
+	/* on its own thread, because the call that told us of the end may not have returned yet */
+	if (s->initiator)
+		loop_call(s->loop, free_initiator, s);
+	if (s->family)
+		family_put(s->m, s->family);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+void sess_put(struct session *s)
+{
+	bool last;
+
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->m->lock);
+	last = --s->n_refs == 0;
+	pthread_mutex_unlock(&s->m->lock);
+	if (last)
+		sess_free(s);
+}
+
+void sess_putp(struct session **s)
+{
+	sess_put(*s);
+}
+
+struct session *sess_find(struct manager *m, const struct unique_id *id)
+{
+	struct session *s, *found = NULL;
+
+	pthread_mutex_lock(&m->lock);
+	list_for_each (s, &m->sessions, node) {
+		if (s->open && s->id.adapter == id->adapter && s->id.specific == id->specific) {
+			found = s;
+			found->n_refs++;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	return found;
+}
+
+int sess_list_all(struct manager *m, struct session ***ret, size_t *ret_n)
+{
+	struct session **v, *s;
+	size_t n = 0;
+
+	pthread_mutex_lock(&m->lock);
+	list_for_each (s, &m->sessions, node)
+		n++;
+	v = calloc(n ? n : 1, sizeof(struct session *));
+	n = 0;
+	if (v) {
+		list_for_each (s, &m->sessions, node) {
+			if (!s->open)
+				continue;
+			s->n_refs++;
+			v[n++] = s;
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (!v)
+		return -ENOMEM;
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+void sess_put_all(struct session **v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sess_put(v[i]);
+	free(v);
+}
+
+/* ---- claim, pause ------------------------------------------------------------------------ */
+
+bool sess_claim(struct session *s)
+{
+	bool got;
+
+	pthread_mutex_lock(&s->m->lock);
+	/* one that was ended meanwhile is only still here because of our reference */
+	got = s->open && !s->claimed;
+	if (got)
+		s->claimed = true;
+	pthread_mutex_unlock(&s->m->lock);
+	return got;
+}
+
+void sess_release(struct session *s)
+{
+	pthread_mutex_lock(&s->m->lock);
+	s->claimed = false;
+	pthread_mutex_unlock(&s->m->lock);
+}
+
+int sess_pause(struct session *s, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
+	int r = 0;
+
+	pthread_mutex_lock(&s->lock);
+	s->paused = true;
+	while (s->working && r != -ETIMEDOUT)
+		r = cond_wait_until(&s->changed, &s->lock, deadline_ns);
+	r = s->working ? -ETIMEDOUT : 0;
+	if (r)
+		s->paused = false;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+void sess_resume(struct session *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->paused = false;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool sess_interrupted(struct session *s)
+{
+	bool stop;
+
+	pthread_mutex_lock(&s->lock);
+	stop = s->paused || s->quit;
+	pthread_mutex_unlock(&s->lock);
+	return stop;
+}
+
+void sess_want(struct session *s, unsigned wants)
+{
+	pthread_mutex_lock(&s->lock);
+	s->wants |= wants;
+	s->again_ns = LOOP_NEVER;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct status_call {
+	struct session *s;
+	struct initiator_status *ret;
+};
+
+static void status_on_loop(void *arg)
+{
+	struct status_call *c = arg;
+
+	initiator_get_status(c->s->initiator, c->ret);
+}
+
+void sess_status(struct session *s, struct initiator_status *ret)
+{
+	loop_call(s->loop, status_on_loop, &(struct status_call){s, ret});
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void start_on_loop(void *arg)
+{
+	struct session *s = arg;
+
+	initiator_start(s->initiator);
+}
+
+static void logout_on_loop(void *arg)
+{
+	struct session *s = arg;
+
+	if (!s->gone)
+		initiator_logout(s->initiator);
+}
+
+static void close_on_loop(void *arg)
+{
+	struct session *s = arg;
+
+	if (!s->gone)
+		initiator_close(s->initiator);
+}
+
+static bool wait_closed(struct session *s, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
+	bool closed;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->closed && cond_wait_until(&s->changed, &s->lock, deadline_ns) != -ETIMEDOUT)
+		;
+	closed = s->closed;
+	pthread_mutex_unlock(&s->lock);
+	return closed;
+}
+
+/* Closed, whatever it takes: afterwards the initiator calls nobody any more. */
+static void close_surely(struct session *s)
+{
+	while (!wait_closed(s, CLOSE_GUARD_NS)) {
+		log_error("session %s: does not close; trying again", s->target);
+		loop_call(s->loop, close_on_loop, s);
+	}
+}
+
+static void keeper_stop(struct session *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->quit = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	if (s->has_keeper)
+		pthread_join(s->keeper, NULL);
+	s->has_keeper = false;
+}
+
+/* Takes it out of the table and ends the table's reference. */
+static void unlist(struct session *s)
+{
+	struct manager *m = s->m;
+
+	pthread_mutex_lock(&m->lock);
+	list_remove(&s->node);
+	s->open = false;
+	s->claimed = false;
+	pthread_cond_broadcast(&m->changed);
+	pthread_mutex_unlock(&m->lock);
+	sess_put(s);
+}
+
+void sess_end(struct session *s)
+{
+	char text[ID_TEXT_BYTES];
+
+	keeper_stop(s);
+	loop_call(s->loop, logout_on_loop, s);
+	close_surely(s);
+	id_text(&s->id, text);
+	log_info("session %s: logged out (%s)", s->target, text);
+	unlist(s);
+}
+
+/* ---- logging in
+ * ---------------------------------------------------------------------------------- */
+
+struct login_addrs {
+	struct tcp_addr v[INITIATOR_MAX_ADDRS];
+	unsigned n;
+	struct portal first;
+};
+
+static int addrs_add(struct login_addrs *a, const char *host, uint16_t port)
+{
+	int n;
+
+	if (a->n >= INITIATOR_MAX_ADDRS)
+		return 0;
+	n = tcp_resolve(host, port, a->v + a->n, INITIATOR_MAX_ADDRS - a->n);
+	if (n < 0)
+		return n;
+	a->n += (unsigned)n;
+	return 0;
+}
+
+/* Every portal that the target is known by, in the order learnt. */
+static uint32_t addrs_of_target(struct login_addrs *a, struct manager *m, const char *target,
+				struct refusal *why)
+{
+	CLEANUP(freep) struct target_portal *v = NULL;
+	size_t n = 0;
+	int r, error = 0;
+
+	pthread_mutex_lock(&m->lock);
+	r = target_table_portals(&m->targets, target, -1, &v, &n);
+	pthread_mutex_unlock(&m->lock);
+	if (r == -ENOMEM)
+		return refuse_errno(why, r, "the portals of the target could not be listed");
+	if (r || n == 0)
+		return refuse(why, ISDSC_NO_PORTAL_SPECIFIED,
+			      "no portal was given, and none is known for %s", target);
+	for (size_t i = 0; i < n; i++) {
+		r = addrs_add(a, v[i].address, v[i].socket);
+		if (r)
+			error = r;
+		if (a->n > 0 && !a->first.address[0]) {
+			snprintf(a->first.address, sizeof(a->first.address), "%s", v[i].address);
+			a->first.socket = v[i].socket;
+		}
+	}
+	if (a->n == 0)
+		return refuse(why, ISDSC_DNS_NAME_UNRESOLVED,
+			      "no portal of %s has an address that can be resolved: %s", target,
+			      strerror(-error));
+	return 0;
+}
+
+static uint32_t addrs_find(struct login_addrs *a, struct manager *m, const struct kept_login *l,
+			   struct refusal *why)
+{
+	int r;
+
+	*a = (struct login_addrs){0};
+	if (!l->has_portal)
+		return addrs_of_target(a, m, l->target, why);
+	r = addrs_add(a, l->portal.address, l->portal.socket);
+	if (r)
+		return refuse(why, r == -ENOMEM ? WIN_NOT_ENOUGH_MEMORY : ISDSC_DNS_NAME_UNRESOLVED,
+			      "\"%s\" cannot be resolved: %s", l->portal.address,
+			      r == -ENOENT ? "no such host" : strerror(-r));
+	a->first = l->portal;
+	return 0;
+}
+
+static struct session *sess_new(struct manager *m, const struct kept_login *l,
+				struct family *family)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->m = m;
+	s->n_refs = 1;
+	list_init(&s->node);
+	list_init(&s->paths);
+	pthread_mutex_init(&s->lock, NULL);
+	cond_init(&s->changed);
+	s->log = (struct log_limit)LOG_LIMIT_INIT;
+	s->again_ns = LOOP_NEVER;
+	s->family = family;
+	s->loop = reactors_loop(m->reactors, l->target);
+	s->informational = l->informational;
+	s->multipath = l->options.flags & LOGIN_MULTIPATH;
+	config_tuning(m->config, l->target, &s->tuning);
+	return s;
+}
+
+/* The lowest ordinal that no session of the same kind to the same portal has; manager->lock. */
+static unsigned ordinal_free(const struct manager *m, const struct session *me)
+{
+	const struct session *s;
+	unsigned n = 0;
+	bool taken;
+
+	do {
+		taken = false;
+		list_for_each (s, &m->sessions, node) {
+			if (s != me && s->ordinal == n && s->informational == me->informational &&
+			    iscsi_name_equal(s->target, me->target) &&
+			    iscsi_name_equal(s->node_name, me->node_name) &&
+			    strcasecmp(s->isid_portal, me->isid_portal) == 0)
+				taken = true;
+		}
+		if (taken)
+			n++;
+	} while (taken);
+	return n;
+}
+
+/* May this login begin? Enters the session into the table when so. */
+static uint32_t sess_enter(struct session *s, struct refusal *why)
+{
+	struct manager *m = s->m;
+	struct family *f = s->family;
+	uint64_t deadline_ns =
+		clock_now_ns() + s->tuning.login_timeout_ns + LOGIN_GUARD_NS + DEVICES_WAIT_NS;
+	struct session *other;
+	uint32_t code = 0;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&m->lock);
+	while (!s->multipath && f->logging_in && !m->stopping && code == 0) {
+		if (cond_wait_until(&m->changed, &m->lock, deadline_ns) == -ETIMEDOUT)
+			code = refuse(why, ISDSC_SESSION_BUSY, "another login to %s is under way",
+				      s->target);
+	}
+	list_for_each (other, &m->sessions, node) {
+		n++;
+		if (code == 0 && !s->multipath && other->open && !other->informational &&
+		    other->family == f)
+			code = refuse(why, ISDSC_TARGET_ALREADY_LOGGED_IN,
+				      "there is a session to %s already; further ones need the "
+				      "multipath flag",
+				      s->target);
+	}
+	if (code == 0 && m->stopping)
+		code = refuse(why, ISDSC_SERVICE_UNAVAILABLE, "the service is stopping");
+	if (code == 0 && n >= SESSIONS_MAX)
+		code = refuse(why, ISDSC_TOO_MANY_SESSIONS, "there are %u sessions already", n);
+	if (code == 0) {
+		snprintf(s->node_name, sizeof(s->node_name), "%s", m->node_name);
+		s->ordinal = ordinal_free(m, s);
+		list_append(&m->sessions, &s->node);
+		s->n_refs++; /* the table's */
+		if (!s->multipath && !s->informational)
+			f->logging_in = true;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+static void sess_entered(struct session *s)
+{
+	pthread_mutex_lock(&s->m->lock);
+	if (!s->multipath && !s->informational)
+		s->family->logging_in = false;
+	pthread_cond_broadcast(&s->m->changed);
+	pthread_mutex_unlock(&s->m->lock);
+}
+
+static int sess_identify(struct session *s)
+{
+	struct isid_key key = {
+		.node_name = s->node_name,
+		.target = s->target,
+		.portal = s->isid_portal,
+		.kind = s->informational ? "info" : "data",
+		.ordinal = s->ordinal,
+	};
+	uint32_t a, b;
+	int r = store_isid(s->m->store, &key, s->isid);
+
+	if (r == 0)
+		r = manager_take_id(s->m, &a);
+	if (r == 0)
+		r = manager_take_id(s->m, &b);
+	if (r)
+		return r;
+	s->id = id_of_session(s->isid, a);
+	s->connection_id = id_of_connection(b);
+	return 0;
+}
+
+static int sess_make_initiator(struct session *s, const struct kept_login *l,
+			       const struct login_addrs *addrs)
+{
+	struct initiator_cfg cfg = {
+		.loop = s->loop,
+		.session =
+			{
+				.initiator_name = s->node_name,
+				.target_name = s->target,
+				.login_timeout_ns = s->tuning.login_timeout_ns,
+				.nop_interval_ns = s->tuning.nop_interval_ns,
+				.nop_timeout_ns = s->tuning.nop_timeout_ns,
+				.task_timeout_ns = s->tuning.command_timeout_ns,
+				.n_tasks = (unsigned)s->tuning.queue_depth,
+			},
+		.n_addrs = addrs->n,
+		.connect_timeout_ns = s->tuning.connect_timeout_ns,
+		.first_login_timeout_ns = s->tuning.login_timeout_ns,
+		.hold_ns = s->tuning.hold_ns,
+		.retry_min_ns = s->tuning.retry_min_ns,
+		.retry_max_ns = s->tuning.retry_max_ns,
+		.n_commands = (unsigned)s->tuning.queue_depth,
+		.ops = &ops,
+		.user = s,
+	};
+
+	memcpy(cfg.session.isid, s->isid, sizeof(s->isid));
+	memcpy(cfg.addr, addrs->v, sizeof(cfg.addr));
+	tuning_offer(&s->tuning, &cfg.session.offer);
+	options_apply(&l->options, &cfg.session.offer);
+	if (getrandom(&cfg.session.first_cmdsn, sizeof(cfg.session.first_cmdsn), 0) < 0)
+		return -errno;
+	return initiator_new(&s->initiator, &cfg);
+}
+
+/* Starts the initiator and waits for what becomes of the first login. */
+static uint32_t sess_first_login(struct session *s, struct refusal *why)
+{
+	uint64_t deadline_ns = clock_now_ns() + s->tuning.login_timeout_ns + LOGIN_GUARD_NS;
+	bool up, failed;
+
+	loop_call(s->loop, start_on_loop, s);
+	pthread_mutex_lock(&s->lock);
+	while (!s->up && !s->closed &&
+	       cond_wait_until(&s->changed, &s->lock, deadline_ns) != -ETIMEDOUT)
+		;
+	up = s->up && !s->closed;
+	failed = s->failed;
+	pthread_mutex_unlock(&s->lock);
+	if (up)
+		return 0;
+	loop_call(s->loop, close_on_loop, s);
+	close_surely(s);
+	if (!failed)
+		return refuse(why, ISDSC_LOGIN_FAILED, "the login to %s did not end in time",
+			      s->target);
+	return refuse(why, status_of_failure(&s->failure), "login to %s failed: %s", s->target,
+		      s->failure.text[0] ? s->failure.text : strerror(-s->failure.error));
+}
+
+static int keeper_start(struct session *s)
+{
+	pthread_attr_t attr;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, KEEPER_STACK);
+	r = -pthread_create(&s->keeper, &attr, sess_keeper, s);
+	pthread_attr_destroy(&attr);
+	s->has_keeper = r == 0;
+	return r;
+}
+
+static uint32_t sess_login(struct session *s, const struct kept_login *l,
+			   const struct login_addrs *addrs, struct refusal *why)
+{
+	char text[ID_TEXT_BYTES], isid[ISID_TEXT_BYTES];
+	uint32_t code;
+	int r = sess_identify(s);
+
+	if (r == 0)
+		r = sess_make_initiator(s, l, addrs);
+	if (r)
+		return refuse_errno(why, r, "the session could not be prepared");
+	code = sess_first_login(s, why);
+	if (code)
+		return code;
+	s->wants |= s->informational ? 0 : WANT_SCAN;
+	s->scanned = s->informational;
+	r = keeper_start(s);
+	if (r) {
+		loop_call(s->loop, logout_on_loop, s);
+		close_surely(s);
+		return refuse_errno(why, r, "no thread for the session");
+	}
+	pthread_mutex_lock(&s->m->lock);
+	s->open = true;
+	pthread_mutex_unlock(&s->m->lock);
+	id_text(&s->id, text);
+	isid_text(s->isid, isid);
+	log_info("session %s: logged in at %s:%u, isid=%s (%s)%s", s->target, s->portal.address,
+		 s->portal.socket, isid, text, s->informational ? ", for information only" : "");
+	return 0;
+}
+
+static void wait_devices(struct session *s)
+{
+	uint64_t deadline_ns = clock_now_ns() + DEVICES_WAIT_NS;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->scanned && !s->quit && !s->closed &&
+	       cond_wait_until(&s->changed, &s->lock, deadline_ns) != -ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&s->lock);
+}
+
+uint32_t sess_open(struct session **ret, struct manager *m, const struct kept_login *login,
+		   bool from_store, struct refusal *why)
+{
+	char name[ISCSI_NAME_MAX + 1];
+	struct login_addrs addrs;
+	struct family *family;
+	struct session *s;
+	const char *known;
+	uint32_t code;
+
+	pthread_mutex_lock(&m->lock);
+	known = target_table_find(&m->targets, login->target);
+	snprintf(name, sizeof(name), "%s", known ? known : login->target);
+	pthread_mutex_unlock(&m->lock);
+	if (!known && !from_store)
+		return refuse(why, ISDSC_TARGET_NOT_FOUND,
+			      "target %s is not known; add a portal that tells of it",
+			      login->target);
+	code = demands_check(login->security_flags, &login->options, why);
+	if (code)
+		return code;
+
+	family = family_get(m, name);
+	s = family ? sess_new(m, login, family) : NULL;
+	if (!s) {
+		if (family)
+			family_put(m, family);
+		return refuse_errno(why, -ENOMEM, "the session could not be made");
+	}
+	snprintf(s->target, sizeof(s->target), "%s", name);
+	if (login->has_portal)
+		snprintf(s->isid_portal, sizeof(s->isid_portal), "%s:%u", login->portal.address,
+			 login->portal.socket);
+	code = sess_enter(s, why);
+	if (code) {
+		sess_put(s);
+		return code;
+	}
+	code = addrs_find(&addrs, m, login, why);
+	if (code == 0) {
+		s->portal = addrs.first;
+		code = sess_login(s, login, &addrs, why);
+	}
+	sess_entered(s);
+	if (code) {
+		unlist(s);
+		sess_put(s);
+		return code;
+	}
+	wait_devices(s);
+	*ret = s;
+	return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store: what survives a restart
+ *
+ * One SQLite file, mode 0600, with portals, kept logins, the node name and the
+ * ISIDs given out. Secrets are in a table of their own. Every change is one
+ * transaction, synchronous to the disk before the function returns. A file that
+ * is damaged, of somebody else or of a newer version is refused and left as it
+ * is: it may be all that is left of somebody's configuration.
+ *
+ * Any control thread; calls wait for each other.
+ */
+#ifndef SERVICE_STORE_H
+#define SERVICE_STORE_H
+
+#include <stddef.h>
+
+#include "service/types.h"
+
+struct store;
+
+/**
+ * store_open() - open the file, or make it
+ * @why:  a sentence for the log on failure
+ *
+ * Return: 0; -EBADMSG damaged; -EPROTO not ours; -EOVERFLOW of a newer version; else -errno.
+ */
+int store_open(struct store **ret, const char *path, char *why, size_t n_why);
+struct store *store_close(struct store *s); /* NULL is fine; returns NULL */
+
+/* ---- node name ---- */
+
+/* @ret has ISCSI_NAME_MAX + 1 bytes. -ENOENT when none was set. */
+int store_get_node_name(struct store *s, char *ret);
+/* NULL: none any more. */
+int store_set_node_name(struct store *s, const char *name);
+/* The name that was made up once; @fresh is stored and returned when there is none yet. */
+int store_default_node_name(struct store *s, const char *fresh, char *ret);
+
+/* ---- SendTargets portals ---- */
+
+/* Adds, or replaces the one with the same key. */
+int store_put_portal(struct store *s, const struct send_target_portal *p);
+/* -ENOENT when it is not there. */
+int store_delete_portal(struct store *s, const char *instance, uint32_t port,
+			const struct portal *key);
+/* In the order they were added first; free() *ret after wiping (types.h). */
+int store_load_portals(struct store *s, struct send_target_portal **ret, size_t *ret_n);
+
+/* ---- kept logins ---- */
+
+/* Replaces the one with the same key, unless MULTIPATH is in its flags: then each call adds one. */
+int store_put_login(struct store *s, const struct kept_login *l);
+int store_load_logins(struct store *s, struct kept_login **ret, size_t *ret_n);
+
+/* ---- identifiers ---- */
+
+struct isid_key {
+	const char *node_name, *target; /* letter case does not count */
+	const char *portal;             /* "ADDRESS:PORT", or "" for any */
+	const char *kind;               /* "data", "info", "discovery" */
+	unsigned ordinal;
+};
+
+/* The ISID for @key: always the same one, also after a restart. */
+int store_isid(struct store *s, const struct isid_key *key, uint8_t ret[6]);
+/* Numbers for ids that were never given out: [*ret_first, *ret_first + n). */
+int store_take_ids(struct store *s, uint32_t n, uint32_t *ret_first);
+
+#endif

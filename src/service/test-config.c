@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/name.h"
+#include "io/loop.h"
+#include "service/config.h"
+
+static char dir[64], path[96], why[600];
+static struct config c;
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/test-config-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/x.conf", dir);
+	why[0] = '\0';
+	config_init(&c);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	config_clear(&c);
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd);
+}
+
+static void put(const char *name, const char *text)
+{
+	char file[200];
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/%s", dir, name);
+	f = fopen(file, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int load(const char *text)
+{
+	put("x.conf", text);
+	return config_load(&c, path, true, why, sizeof(why));
+}
+
+/* Refused, and the message has @line and @words. */
+static void refused(const char *text, unsigned line, const char *words)
+{
+	char where[128];
+
+	assert_int_equal(load(text), -EINVAL);
+	snprintf(where, sizeof(where), "x.conf:%u: ", line);
+	if (!strstr(why, where) || !strstr(why, words))
+		fail_msg("expected line %u and \"%s\" in: %s", line, words, why);
+}
+
+static void defaults(void **state)
+{
+	(void)state;
+	assert_string_equal(c.backend, "auto");
+	assert_int_equal(c.session.hold_ns, 60 * NS_PER_S);
+	assert_int_equal(c.stop_timeout_ns, 60 * NS_PER_S);
+	assert_int_equal(c.socket_mode, 0660);
+	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
+}
+
+static void missing_file(void **state)
+{
+	(void)state;
+	assert_int_equal(config_load(&c, path, false, why, sizeof(why)), 0);
+	assert_int_equal(config_load(&c, path, true, why, sizeof(why)), -ENOENT);
+	assert_non_null(strstr(why, path));
+}
+
+static void values(void **state)
+{
+	struct iscsi_params offer;
+	struct tuning t;
+
+	(void)state;
+	assert_int_equal(load("# comment\n"
+			      "[service]\n"
+			      "backend = fuse\n"
+			      "  socket_group = disk\n" /* indented is not continued */
+			      "socket_mode=0666\n"
+			      "stop_timeout = 2min\n"
+			      "log_level = debug\n"
+			      "kept_logins = no\n"
+			      "\n"
+			      "[session]\n"
+			      "hold_time = 90\n"
+			      "nop_interval = 500ms\n"
+			      "MaxBurstLength = 1M\n"
+			      "FirstBurstLength = 64K\n"
+			      "HeaderDigest = CRC32C\n"
+			      "InitialR2T = yes\n"),
+			 0);
+	assert_string_equal(c.backend, "fuse");
+	assert_string_equal(c.socket_group, "disk");
+	assert_int_equal(c.socket_mode, 0666);
+	assert_int_equal(c.stop_timeout_ns, 120 * NS_PER_S);
+	assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(c.kept_logins, 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
+	config_tuning(&c, "iqn.2026-01.a:b", &t);
+	assert_int_equal(t.hold_ns, 90 * NS_PER_S);
+	assert_int_equal(t.nop_interval_ns, 500 * NS_PER_MS);
+	tuning_offer(&t, &offer);
+	assert_int_equal(offer.MaxBurstLength, 1048576);
+	assert_int_equal(offer.FirstBurstLength, 65536);
+	assert_int_equal(offer.HeaderDigest, ISCSI_OFFER_CRC32C);
+	assert_int_equal(offer.InitialR2T, 1);
+}
+
+static void drop_ins_in_order(void **state)
+{
+	char d[128];
+
+	(void)state;
+	snprintf(d, sizeof(d), "%s.d", path);
+	assert_int_equal(mkdir(d, 0700), 0);
+	put("x.conf.d/20-b.conf", "[session]\nhold_time = 2\n");
+	put("x.conf.d/10-a.conf", "[session]\nhold_time = 1\nqueue_depth = 7\n");
+	put("x.conf.d/ignored.txt", "rubbish\n");
+	assert_int_equal(load("[session]\nhold_time = 9\n"), 0);
+	assert_int_equal(c.session.hold_ns, 2 * NS_PER_S);
+	assert_int_equal(c.session.queue_depth, 7);
+	put("x.conf.d/30-c.conf", "\nhold_time = 3\n");
+	assert_int_equal(load(""), -EINVAL);
+	assert_non_null(strstr(why, "30-c.conf:2: "));
+}
+
+static void targets_override(void **state)
+{
+	char name[260], text[700];
+	struct tuning t;
+
+	(void)state;
+	/* as long as a name can be: nothing may be cut */
+	snprintf(name, sizeof(name), "iqn.2026-01.a:");
+	memset(name + strlen(name), 'x', ISCSI_NAME_MAX - strlen(name));
+	name[ISCSI_NAME_MAX] = '\0';
+	snprintf(text, sizeof(text),
+		 "[target %s]\nhold_time = 7\n"
+		 "[target iqn.2026-01.b:*]\nhold_time = 8\n"
+		 "[target iqn.2026-01.B:two]\nqueue_depth = 3\n"
+		 "[session]\nhold_time = 5\n",
+		 name);
+	assert_int_equal(load(text), 0);
+	config_tuning(&c, name, &t);
+	assert_int_equal(t.hold_ns, 7 * NS_PER_S);
+	name[ISCSI_NAME_MAX - 1] = 'y';
+	config_tuning(&c, name, &t);
+	assert_int_equal(t.hold_ns, 5 * NS_PER_S);
+	config_tuning(&c, "iqn.2026-01.B:TWO", &t);
+	assert_int_equal(t.hold_ns, 8 * NS_PER_S);
+	assert_int_equal(t.queue_depth, 3);
+	config_tuning(&c, "iqn.2026-01.b:one", &t);
+	assert_int_equal(t.queue_depth, 128);
+}
+
+static void mistakes(void **state)
+{
+	char long_line[400];
+
+	(void)state;
+	refused("[service]\nbackand = loop\n", 2, "backand");
+	refused("\n[session]\nbackend = loop\n", 3, "backend");
+	refused("[service]\nhold_time = 3\n", 2, "hold_time");
+	refused("[servce]\nbackend = loop\n", 2, "servce");
+	refused("backend = loop\n", 1, "before the first section");
+	refused("[session]\n\nhold_time = soon\n", 3, "soon");
+	refused("[session]\nhold_time = 0\n", 2, "between 1 s and 86400 s");
+	refused("[session]\nhold_time = 99999999999999999999\n", 2, "hold_time");
+	refused("[session]\nhold_time = 18446744073709551615h\n", 2, "hold_time");
+	refused("[session]\nqueue_depth = -1\n", 2, "queue_depth");
+	refused("[session]\nqueue_depth = 12x\n", 2, "queue_depth");
+	refused("[session]\nHeaderDigest = md5\n", 2, "HeaderDigest");
+	refused("[session]\nInitialR2T = maybe\n", 2, "InitialR2T");
+	refused("[service]\nsocket_mode = 9\n", 2, "socket_mode");
+	refused("[service]\nsocket_mode = 1777\n", 2, "between 0 and 777");
+	refused("[service]\nlog_level = loud\n", 2, "log_level");
+	refused("[service]\nbackend =\n", 2, "backend");
+	refused("[target nonsense name]\nhold_time = 3\n", 2, "not an iSCSI name");
+	refused("[target *x*]\nhold_time = 3\n", 2, "not an iSCSI name");
+	refused("[session\nhold_time = 3\n", 1, "[name]");
+	refused("[session] more\nhold_time = 3\n", 1, "[name]");
+	refused("[session]\nonly a word\n", 2, "key = value");
+	snprintf(long_line, sizeof(long_line), "[service]\nbackend = ");
+	memset(long_line + strlen(long_line), 'x', 300);
+	long_line[320] = '\0';
+	refused(long_line, 2, "longer");
+	refused("[session]\nhold_time = \xff\xfe\n", 2, "not text");
+}
+
+static void values_that_do_not_fit(void **state)
+{
+	(void)state;
+	assert_int_equal(load("[target iqn.2026-01.a:b]\nMaxBurstLength = 4096\n"), 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "target iqn.2026-01.a:b"));
+}
+
+static void retry_order(void **state)
+{
+	(void)state;
+	assert_int_equal(load("[session]\nretry_min = 10\nretry_max = 5\n"), 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), -EINVAL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(defaults),
+		TEST(missing_file),
+		TEST(values),
+		TEST(drop_ins_in_order),
+		TEST(targets_override),
+		TEST(mistakes),
+		TEST(values_that_do_not_fit),
+		TEST(retry_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

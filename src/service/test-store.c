@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "service/store.h"
+
+static char dir[64], path[96], why[600];
+
+static int make_dir(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/test-store-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	why[0] = '\0';
+	return 0;
+}
+
+static int drop_dir(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd);
+}
+
+static struct store *opened(void)
+{
+	struct store *s = NULL;
+	int r = store_open(&s, path, why, sizeof(why));
+
+	if (r)
+		fail_msg("store_open: %d: %s", r, why);
+	return s;
+}
+
+static struct send_target_portal sample_portal(const char *address, uint16_t port)
+{
+	struct send_target_portal p = {
+		.port = ANY_PORT,
+		.portal = {.symbolic = "a label", .socket = port},
+		.security_flags = 0x22,
+		.options = {.specified = OPT_ALL,
+			    .flags = 0x38,
+			    .auth_type = 2,
+			    .header_digest = 1,
+			    .data_digest = 1,
+			    .max_connections = 8,
+			    .time2wait = 3,
+			    .time2retain = 40,
+			    .username = {3, {0, 1, 0xff}},
+			    .password = {5, {'p', 0, 'w', 0xfe, '!'}}},
+	};
+
+	snprintf(p.portal.address, sizeof(p.portal.address), "%s", address);
+	return p;
+}
+
+static void same_options(const struct login_options *a, const struct login_options *b)
+{
+	assert_int_equal(a->specified, b->specified);
+	assert_int_equal(a->flags, b->flags);
+	assert_int_equal(a->auth_type, b->auth_type);
+	assert_int_equal(a->header_digest, b->header_digest);
+	assert_int_equal(a->data_digest, b->data_digest);
+	assert_int_equal(a->max_connections, b->max_connections);
+	assert_int_equal(a->time2wait, b->time2wait);
+	assert_int_equal(a->time2retain, b->time2retain);
+	assert_int_equal(a->username.n, b->username.n);
+	assert_memory_equal(a->username.bytes, b->username.bytes, a->username.n);
+	assert_int_equal(a->password.n, b->password.n);
+	assert_memory_equal(a->password.bytes, b->password.bytes, a->password.n);
+}
+
+static void portal_survives_reopen(void **state)
+{
+	struct send_target_portal p = sample_portal("192.0.2.1", 3260), *v = NULL;
+	struct store *s = opened();
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(store_put_portal(s, &p), 0);
+	store_close(s);
+	s = opened();
+	assert_int_equal(store_load_portals(s, &v, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(v[0].portal.address, "192.0.2.1");
+	assert_string_equal(v[0].portal.symbolic, "a label");
+	assert_int_equal(v[0].port, ANY_PORT);
+	assert_int_equal(v[0].security_flags, 0x22);
+	same_options(&v[0].options, &p.options);
+	free(v);
+	store_close(s);
+}
+
+static void portal_again_replaces_in_place(void **state)
+{
+	struct send_target_portal a = sample_portal("one.example", 3260);
+	struct send_target_portal b = sample_portal("two.example", 3260), *v = NULL;
+	struct store *s = opened();
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(store_put_portal(s, &a), 0);
+	assert_int_equal(store_put_portal(s, &b), 0);
+	strcpy(a.portal.address, "ONE.example");
+	a.options = (struct login_options){.flags = 2};
+	assert_int_equal(store_put_portal(s, &a), 0);
+	assert_int_equal(store_load_portals(s, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(v[0].options.flags, 2);
+	assert_int_equal(v[0].options.password.n, 0); /* the old secret is gone with it */
+	assert_int_equal(v[1].options.password.n, 5);
+	free(v);
+	store_close(s);
+}
+
+static void portal_delete(void **state)
+{
+	struct send_target_portal p = sample_portal("192.0.2.1", 3260), *v = NULL;
+	struct portal other = p.portal;
+	struct store *s = opened();
+	size_t n = 9;
+
+	(void)state;
+	other.socket = 3261;
+	assert_int_equal(store_put_portal(s, &p), 0);
+	assert_int_equal(store_delete_portal(s, "", ANY_PORT, &other), -ENOENT);
+	assert_int_equal(store_delete_portal(s, "", 1, &p.portal), -ENOENT);
+	assert_int_equal(store_delete_portal(s, "", ANY_PORT, &p.portal), 0);
+	assert_int_equal(store_delete_portal(s, "", ANY_PORT, &p.portal), -ENOENT);
+	assert_int_equal(store_load_portals(s, &v, &n), 0);
+	assert_int_equal(n, 0);
+	free(v);
+	store_close(s);
+}
+
+static void no_trace_of_a_deleted_secret(void **state)
+{
+	struct send_target_portal p = sample_portal("192.0.2.1", 3260);
+	static const char secret[] = "unmistakable-secret";
+	struct store *s = opened();
+	char buf[65536];
+	size_t n;
+	FILE *f;
+
+	(void)state;
+	p.options.password.n = sizeof(secret) - 1;
+	memcpy(p.options.password.bytes, secret, sizeof(secret) - 1);
+	assert_int_equal(store_put_portal(s, &p), 0);
+	assert_int_equal(store_delete_portal(s, "", ANY_PORT, &p.portal), 0);
+	store_close(s);
+	f = fopen(path, "r");
+	n = fread(buf, 1, sizeof(buf), f);
+	fclose(f);
+	assert_true(n > 1000);
+	assert_null(memmem(buf, n, secret, sizeof(secret) - 1));
+}
+
+static void login_again_replaces_unless_multipath(void **state)
+{
+	struct kept_login l = {.target = "iqn.2026-01.a:x", .port = ANY_PORT}, *v = NULL;
+	struct store *s = opened();
+	size_t n = 0;
+
+	(void)state;
+	l.key = (struct blob){2, {1, 2}};
+	assert_int_equal(store_put_login(s, &l), 0);
+	strcpy(l.target, "iqn.2026-01.A:X");
+	l.informational = true;
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(n, 1);
+	assert_true(v[0].informational);
+	assert_false(v[0].has_portal);
+	assert_int_equal(v[0].key.n, 2);
+	free(v);
+
+	l.has_options = true;
+	l.options.flags = LOGIN_MULTIPATH;
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(n, 3);
+	assert_true(v[2].has_options);
+	free(v);
+	store_close(s);
+}
+
+static void isid_is_stable(void **state)
+{
+	struct isid_key k = {"iqn.2026-01.n:1", "iqn.2026-01.t:1", "192.0.2.1:3260", "data", 0};
+	struct isid_key up = {"iqn.2026-01.N:1", "iqn.2026-01.T:1", "192.0.2.1:3260", "data", 0};
+	uint8_t a[6], b[6], c[6];
+	struct store *s = opened();
+
+	(void)state;
+	assert_int_equal(store_isid(s, &k, a), 0);
+	assert_int_equal(a[0], 0x80);
+	k.ordinal = 1;
+	assert_int_equal(store_isid(s, &k, b), 0);
+	assert_memory_not_equal(a, b, 6);
+	store_close(s);
+	s = opened();
+	k.ordinal = 0;
+	assert_int_equal(store_isid(s, &k, c), 0);
+	assert_memory_equal(a, c, 6);
+	assert_int_equal(store_isid(s, &up, c), 0);
+	assert_memory_equal(a, c, 6);
+	store_close(s);
+}
+
+static void ids_never_repeat(void **state)
+{
+	struct store *s = opened();
+	uint32_t a, b;
+
+	(void)state;
+	assert_int_equal(store_take_ids(s, 10, &a), 0);
+	store_close(s);
+	s = opened();
+	assert_int_equal(store_take_ids(s, 10, &b), 0);
+	assert_int_equal(b, a + 10);
+	store_close(s);
+}
+
+static void node_name(void **state)
+{
+	char name[ISCSI_NAME_MAX + 1];
+	struct store *s = opened();
+
+	(void)state;
+	assert_int_equal(store_get_node_name(s, name), -ENOENT);
+	assert_int_equal(store_default_node_name(s, "iqn.2026-11.local.a:1", name), 0);
+	assert_string_equal(name, "iqn.2026-11.local.a:1");
+	assert_int_equal(store_set_node_name(s, "iqn.2026-01.x:y"), 0);
+	store_close(s);
+	s = opened();
+	assert_int_equal(store_get_node_name(s, name), 0);
+	assert_string_equal(name, "iqn.2026-01.x:y");
+	/* made once: another host name later changes nothing */
+	assert_int_equal(store_default_node_name(s, "iqn.2026-11.local.b:2", name), 0);
+	assert_string_equal(name, "iqn.2026-11.local.a:1");
+	assert_int_equal(store_set_node_name(s, NULL), 0);
+	assert_int_equal(store_get_node_name(s, name), -ENOENT);
+	store_close(s);
+}
+
+/* What was answered with success is there after the writer was killed. */
+static void kill_keeps_what_was_done(void **state)
+{
+	struct send_target_portal *v = NULL;
+	int done[2], status;
+	size_t n = 0;
+	struct store *s;
+	uint8_t count = 0, last = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(done), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct store *w = NULL;
+
+		if (store_open(&w, path, why, sizeof(why)))
+			_exit(1);
+		for (unsigned i = 1;; i++) {
+			struct send_target_portal p = sample_portal("192.0.2.1", (uint16_t)i);
+
+			if (store_put_portal(w, &p))
+				_exit(1);
+			count = (uint8_t)i;
+			if (write(done[1], &count, 1) != 1)
+				_exit(1);
+		}
+	}
+	close(done[1]);
+	while (last < 20 && read(done[0], &last, 1) == 1)
+		;
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	while (read(done[0], &count, 1) == 1)
+		last = count;
+	close(done[0]);
+	assert_true(last >= 20);
+	s = opened();
+	assert_int_equal(store_load_portals(s, &v, &n), 0);
+	/* the one under way at the end may be there or not, but whole */
+	assert_true(n == last || n == (size_t)last + 1);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(v[i].options.password.n, 5);
+	free(v);
+	store_close(s);
+}
+
+static void refuses(int expected)
+{
+	struct stat before, after;
+	struct store *s = NULL;
+	char *a, *b;
+	FILE *f;
+
+	assert_int_equal(stat(path, &before), 0);
+	a = malloc((size_t)before.st_size + 1);
+	b = malloc((size_t)before.st_size + 1);
+	f = fopen(path, "r");
+	assert_int_equal(fread(a, 1, (size_t)before.st_size, f), before.st_size);
+	fclose(f);
+	assert_int_equal(store_open(&s, path, why, sizeof(why)), expected);
+	assert_null(s);
+	assert_non_null(strstr(why, path));
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	f = fopen(path, "r");
+	assert_int_equal(fread(b, 1, (size_t)before.st_size, f), before.st_size);
+	fclose(f);
+	assert_memory_equal(a, b, (size_t)before.st_size);
+	free(a);
+	free(b);
+}
+
+static void rubbish_is_refused_and_kept(void **state)
+{
+	FILE *f = fopen(path, "w");
+
+	(void)state;
+	for (int i = 0; i < 5000; i++)
+		fputs("not a database ", f);
+	fclose(f);
+	refuses(-EBADMSG);
+}
+
+static void damage_is_refused_and_kept(void **state)
+{
+	struct store *s = opened();
+	FILE *f;
+
+	(void)state;
+	for (uint16_t i = 1; i < 200; i++) {
+		struct send_target_portal p = sample_portal("192.0.2.1", i);
+
+		assert_int_equal(store_put_portal(s, &p), 0);
+	}
+	store_close(s);
+	f = fopen(path, "r+");
+	fseek(f, 4096, SEEK_SET);
+	for (int i = 0; i < 12 * 1024; i++)
+		fputc(0x5a, f);
+	fclose(f);
+	refuses(-EBADMSG);
+}
+
+static void foreign_database_is_refused(void **state)
+{
+	sqlite3 *db;
+
+	(void)state;
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE x (y)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(chmod(path, 0600), 0);
+	refuses(-EPROTO);
+}
+
+static void newer_version_is_refused(void **state)
+{
+	sqlite3 *db;
+
+	(void)state;
+	store_close(opened());
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	refuses(-EOVERFLOW);
+}
+
+static void file_is_private(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	umask(0);
+	store_close(opened());
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(chmod(path, 0644), 0);
+	store_close(opened());
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, drop_dir)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(portal_survives_reopen),
+		TEST(portal_again_replaces_in_place),
+		TEST(portal_delete),
+		TEST(no_trace_of_a_deleted_secret),
+		TEST(login_again_replaces_unless_multipath),
+		TEST(isid_is_stable),
+		TEST(ids_never_repeat),
+		TEST(node_name),
+		TEST(kill_keeps_what_was_done),
+		TEST(rubbish_is_refused_and_kept),
+		TEST(damage_is_refused_and_kept),
+		TEST(foreign_database_is_refused),
+		TEST(newer_version_is_refused),
+		TEST(file_is_private),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plain data of the service: portals and login options as clients give them
+ *
+ * Everything is kept as given, also what is not used for connecting, because
+ * reports give it back unchanged. Copyable; whoever copies login options wipes
+ * the copy (they may hold a secret).
+ */
+#ifndef SERVICE_TYPES_H
+#define SERVICE_TYPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/name.h"
+
+#define HBA_INSTANCE "Root\\ISCSIPRT\\0000_0"
+#define ANY_PORT     UINT32_MAX
+#define INSTANCE_MAX 255
+#define ADDRESS_MAX  255 /* bytes, without terminator; also of symbolic names */
+#define BLOB_MAX     255
+
+/* Bits of ISCSI_LOGIN_OPTIONS.InformationSpecified */
+#define OPT_HEADER_DIGEST   0x01u
+#define OPT_DATA_DIGEST     0x02u
+#define OPT_MAX_CONNECTIONS 0x04u
+#define OPT_TIME2WAIT       0x08u
+#define OPT_TIME2RETAIN     0x10u
+#define OPT_USERNAME        0x20u
+#define OPT_PASSWORD        0x40u
+#define OPT_AUTH_TYPE       0x80u
+#define OPT_ALL             0xffu
+
+#define LOGIN_REQUIRE_IPSEC 0x01u
+#define LOGIN_MULTIPATH     0x02u
+#define LOGIN_RADIUS        0x30u /* either of the two RADIUS flags */
+
+#define SECURITY_VALID      0x01u
+#define SECURITY_IKE        0x02u
+
+struct blob {
+	uint16_t n;
+	uint8_t bytes[BLOB_MAX];
+};
+
+struct portal {
+	char symbolic[ADDRESS_MAX + 1];
+	char address[ADDRESS_MAX + 1];
+	uint16_t socket;
+};
+
+struct login_options {
+	uint32_t specified; /* OPT_… */
+	uint32_t flags;     /* LOGIN_… */
+	uint32_t auth_type, header_digest, data_digest, max_connections, time2wait, time2retain;
+	struct blob username, password;
+};
+
+/* What AddIScsiSendTargetPortal stores. The key is (instance, port, address, socket). */
+struct send_target_portal {
+	char instance[INSTANCE_MAX + 1]; /* "": any */
+	uint32_t port;
+	struct portal portal;
+	uint64_t security_flags;
+	struct login_options options;
+};
+
+/* A login that is kept. The key is (target, instance, port, portal). */
+struct kept_login {
+	int64_t row; /* the store's number, 0 before it is there */
+	char target[ISCSI_NAME_MAX + 1];
+	bool informational;
+	char instance[INSTANCE_MAX + 1];
+	uint32_t port;
+	bool has_portal;
+	struct portal portal;
+	uint64_t security_flags;
+	bool has_options;
+	struct login_options options;
+	struct blob key;
+};
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/volumes.h"
+
+#include <libmount/libmount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "service/args.h"
+
+struct volumes {
+	struct libmnt_table *table;
+};
+
+struct volumes *volumes_read(void)
+{
+	struct volumes *v = calloc(1, sizeof(*v));
+
+	if (v) {
+		v->table = mnt_new_table_from_file("/proc/self/mountinfo");
+		if (!v->table)
+			return volumes_free(v);
+	}
+	return v;
+}
+
+struct volumes *volumes_free(struct volumes *v)
+{
+	if (v) {
+		mnt_unref_table(v->table);
+		free(v);
+	}
+	return NULL;
+}
+
+/* The disk that a partition is on; other devices are themselves. */
+static dev_t whole_disk(dev_t dev)
+{
+	unsigned maj, min;
+	char path[96];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(dev), minor(dev));
+	if (access(path, F_OK) < 0)
+		return dev;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(dev), minor(dev));
+	f = fopen(path, "re");
+	if (!f)
+		return dev;
+	if (fscanf(f, "%u:%u", &maj, &min) == 2)
+		dev = makedev(maj, min);
+	fclose(f);
+	return dev;
+}
+
+json_t *volumes_of(struct volumes *v, dev_t disk)
+{
+	json_t *array = json_array();
+	struct libmnt_iter *it;
+	struct libmnt_fs *fs;
+
+	if (!v || !disk)
+		return array;
+	it = mnt_new_iter(MNT_ITER_FORWARD);
+	while (it && mnt_table_next_fs(v->table, it, &fs) == 0) {
+		dev_t dev = mnt_fs_get_devno(fs);
+		const char *target = mnt_fs_get_target(fs);
+
+		if (target && (dev == disk || whole_disk(dev) == disk))
+			json_array_append_new(array, json_of_foreign(target));
+	}
+	mnt_free_iter(it);
+	return array;
+}
