@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls of the service that the library has no function for
+ */
+#ifndef CLI_SERVICE_H
+#define CLI_SERVICE_H
+
+#include <jansson.h>
+
+#include "iscsidsc.h"
+
+/**
+ * service_call() - one call, on a connection of its own
+ * @method:     without the interface
+ * @params:     taken; NULL is none
+ * @ret_reply:  its parameters; a new reference
+ * @why:        what the service or the system said, at most @n_why bytes; "" without
+ */
+ISDSC_STATUS service_call(const char *method, json_t *params, json_t **ret_reply, char *why,
+			  size_t n_why);
+
+/* A member that is text, "" when it is not there or no text. */
+const char *json_text(const json_t *object, const char *key);
+
+#endif
