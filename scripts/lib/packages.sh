@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+#
+# Debian packages that the scripts need. Sourced, not run.
+#
+# need_packages NAME...: installs those that are missing, says so, waits a bounded time
+# for another package manager to finish. Fails with what to do when it may not install.
+
+PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev
+libisal-dev libfuse3-dev fuse3 libmount-dev libblkid-dev libsystemd-dev libcmocka-dev"
+PACKAGES_RUN="tgt e2fsprogs util-linux fdisk mount kmod procps"
+PACKAGES_TEST="python3 python3-pytest fio xfsprogs dmsetup clang clang-format libclang-rt-14-dev llvm
+mandoc libiscsi-bin qemu-utils qemu-block-extra iproute2 psmisc valgrind git"
+
+package_missing() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" != installed ]
+}
+
+need_packages() {
+	missing=
+	for package in "$@"; do
+		if package_missing "$package"; then
+			missing="$missing $package"
+		fi
+	done
+	[ -n "$missing" ] || return 0
+	if [ "$(id -u)" != 0 ]; then
+		echo "These Debian packages are missing, and only root can install them:$missing" >&2
+		return 1
+	fi
+	echo "== installing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	# The list of packages may be old or not there at all on a new machine.
+	apt-get -qq -o DPkg::Lock::Timeout=600 update ||
+		echo "apt-get update failed; going on with the lists that are there" >&2
+	# Nobody asked for the daemons that come with some of them (tgt): keep them from starting.
+	policy=/usr/sbin/policy-rc.d
+	made_policy=
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' > $policy
+		chmod 755 $policy
+		made_policy=yes
+	fi
+	status=0
+	# shellcheck disable=SC2086
+	apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 --no-install-recommends install $missing \
+		> /dev/null || status=$?
+	[ -z "$made_policy" ] || rm -f $policy
+	[ $status = 0 ] || echo "apt-get could not install:$missing" >&2
+	return $status
+}
