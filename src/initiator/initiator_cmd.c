@@ -86,6 +86,7 @@ static void path_submit(void *path, struct scsi_cmd *cmd)
 	cmd->n_sense = 0;
 	cmd->n_transferred = 0;
 	cmd->submitted_ns = command_clock_ns(i);
+	cmd->transport = NULL;
 	if (i->state == INITIATOR_CLOSING || i->state == INITIATOR_CLOSED) {
 		fail_later(i, cmd, -ECANCELED);
 	} else if (i->expired && !(cmd->probe && i->state == INITIATOR_VERIFYING)) {
@@ -122,6 +123,7 @@ static void hand_over(struct initiator *i, struct list *free_slots, struct scsi_
 	list_remove(&s->node);
 	s->cmd = cmd;
 	s->error = 0;
+	cmd->transport = s;
 	t = &s->task;
 	t->lun = cmd->lun;
 	memcpy(t->cdb, cmd->cdb, sizeof(t->cdb));
@@ -250,6 +252,22 @@ void cmds_fail_held(struct initiator *i)
 	initiator_wake(i);
 }
 
+/* At once while it waits; on the wire by ABORT TASK. */
+static void path_cancel(void *path, struct scsi_cmd *cmd)
+{
+	struct initiator *i = path;
+	struct slot *s = cmd->transport;
+
+	if (s) {
+		s->error = -ECANCELED;
+		session_cancel(i->session, &s->task, loop_now_ns(i->loop));
+		initiator_wake(i);
+	} else if (!cmd->error) {
+		list_remove(&cmd->node);
+		fail_later(i, cmd, -ECANCELED);
+	}
+}
+
 static uint32_t path_max_transfer_bytes(void *path)
 {
 	return MAX_TRANSFER;
@@ -257,5 +275,6 @@ static uint32_t path_max_transfer_bytes(void *path)
 
 const struct scsi_path_ops initiator_path_ops = {
 	.submit = path_submit,
+	.cancel = path_cancel,
 	.max_transfer_bytes = path_max_transfer_bytes,
 };

@@ -557,6 +557,43 @@ static void only_probes_pass_until_the_release(void **state)
 	logout(w);
 }
 
+/*
+ * The session is back, and the unit turned out to be another one: what was meant for
+ * the old one must not be sent when the others go on, wherever it waits.
+ */
+static void cancelled_while_held_is_never_sent(void **state)
+{
+	struct world *w = *state;
+	struct command c[12], kept;
+	unsigned n_before;
+
+	w->client.cfg.n_commands = 8;
+	w->client.hold_verify = true;
+	start_up(w);
+	w->fake.no_scsi_answer = true;
+	for (unsigned k = 0; k < ARRAY_SIZE(c); k++) /* 8 on the wire, 4 in the queue */
+		command_submit(&c[k], &w->client, TUR, false);
+	WAIT_FOR(w->loop, w->fake.n_scsi == 8);
+	fake_drop(&w->fake, true);
+	WAIT_FOR(w->loop, w->client.n_verify == 1);
+	n_before = w->fake.n_scsi;
+	w->fake.no_scsi_answer = false;
+	for (unsigned k = 0; k < ARRAY_SIZE(c); k++)
+		initiator_path_ops.cancel(w->client.initiator, &c[k].cmd);
+	assert_int_equal(c[0].n_done, 0); /* never from inside */
+	command_submit(&kept, &w->client, TUR, false);
+	initiator_release(w->client.initiator);
+	command_wait(&kept);
+	for (unsigned k = 0; k < ARRAY_SIZE(c); k++) {
+		assert_int_equal(c[k].n_done, 1);
+		assert_int_equal(c[k].cmd.error, -ECANCELED);
+	}
+	assert_int_equal(kept.cmd.error, 0);
+	assert_int_equal(w->fake.n_scsi, n_before + 1);
+	initiator_logout(w->client.initiator);
+	client_end(&w->client);
+}
+
 static void lost_again_while_verifying(void **state)
 {
 	struct world *w = *state;
@@ -1219,6 +1256,7 @@ int main(void)
 		T(redirects_that_cannot_be_followed),
 		T(commands_under_way_are_sent_again_in_order),
 		T(only_probes_pass_until_the_release),
+		T(cancelled_while_held_is_never_sent),
 		T(lost_again_while_verifying),
 		T(commands_fail_when_the_hold_is_over),
 		T(the_hold_ends_during_verification_too),
