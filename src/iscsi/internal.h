@@ -120,7 +120,7 @@ struct iscsi_session {
 	struct list done; /* tasks to tell */
 	struct queued_event ring[EVENT_RING];
 	unsigned ring_head, n_ring;
-	struct queued_event told; /* what the last session_next_event() gave out */
+	struct queued_event told;  /* what the last session_next_event() gave out */
 	struct queued_event spare; /* what is dropped is written here */
 	struct iscsi_stats stats;
 };
@@ -280,7 +280,6 @@ struct iscsi_conn {
 	uint64_t nop_deadline_ns;
 	uint64_t logout_deadline_ns;
 	uint32_t logout_itt;
-	bool logout_answered;
 };
 
 /* Moves the state machine; false: no such rule (a protocol error of the peer or our own misuse). */

@@ -41,6 +41,9 @@ static int cfg_copy(struct iscsi_session_cfg *to, const struct iscsi_session_cfg
 	to->initiator_alias = from->initiator_alias ? strdup(from->initiator_alias) : NULL;
 	to->target_name = from->target_name ? strdup(from->target_name) : NULL;
 	to->n_tasks = from->n_tasks ? from->n_tasks : 128;
+	/* A target may use all that was negotiated; so no more than we have room for. */
+	if (to->offer.MaxOutstandingR2T > ISCSI_MAX_R2T)
+		to->offer.MaxOutstandingR2T = ISCSI_MAX_R2T;
 	to->login_timeout_ns = DEFAULT_NS(from->login_timeout_ns, 15);
 	to->nop_interval_ns = DEFAULT_NS(from->nop_interval_ns, 5);
 	to->nop_timeout_ns = DEFAULT_NS(from->nop_timeout_ns, 5);
@@ -119,8 +122,7 @@ struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kin
 		s->ring_head = (s->ring_head + 1) % EVENT_RING;
 		s->n_ring--;
 	}
-	if (s->n_ring >= EVENT_NOTE_LIMIT &&
-	    (kind == ISCSI_EV_NOTE || kind == ISCSI_EV_SCSI_ASYNC))
+	if (s->n_ring >= EVENT_NOTE_LIMIT && (kind == ISCSI_EV_NOTE || kind == ISCSI_EV_SCSI_ASYNC))
 		q = &s->spare;
 	else
 		q = &s->ring[(s->ring_head + s->n_ring++) % EVENT_RING];
@@ -244,7 +246,10 @@ static size_t iov_bytes(const struct iscsi_task *t)
 
 void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
 {
-	assert(t->dir == ISCSI_DIR_NONE || iov_bytes(t) >= t->n_data);
+	bool is_whole = t->dir == ISCSI_DIR_NONE || iov_bytes(t) >= t->n_data;
+
+	assert(is_whole);
+	(void)is_whole; /* without assertions */
 	task_init(t);
 	t->state = TASK_PENDING;
 	start_clock(s, t, now_ns);
@@ -383,7 +388,6 @@ int session_logout(struct iscsi_session *s, uint64_t now_ns)
 		return -ENOTCONN;
 	s->logging_out = true;
 	c->logout_itt = p.itt = session_next_itt(s);
-	c->logout_answered = false;
 	c->logout_deadline_ns = now_ns + s->cfg.logout_timeout_ns;
 	p.u.logout_req.cid = c->cid;
 	conn_send(c, &p, NULL, 0);

@@ -24,10 +24,10 @@ static void ffp_17_1_logout_responses(void **state)
 		struct peer p;
 		const struct seen *u;
 		struct iovec iov[4];
-		struct pdu r = {.opcode = PDU_LOGOUT_RSP,
-				.final = true,
-				.u.logout_rsp = {.response = response, .time2wait = 3,
-						 .time2retain = 9}};
+		struct pdu r = {
+			.opcode = PDU_LOGOUT_RSP,
+			.final = true,
+			.u.logout_rsp = {.response = response, .time2wait = 3, .time2retain = 9}};
 
 		start(&p);
 		assert_int_equal(session_logout(p.s, p.now_ns), 0);
@@ -309,6 +309,34 @@ static void events_flood(void **state)
 	}
 }
 
+/* An owner that never looks misses the oldest, and no more. */
+static void events_nobody_looks_at(void **state)
+{
+	struct peer p;
+	unsigned n = 0;
+
+	peer_init(&p);
+	peer_open(&p);
+	for (int i = 0; i < 100; i++) {
+		peer_connect(&p);
+		peer_login(&p);
+		if (i % 50 == 0) { /* a text answer that is missed does not block the next */
+			assert_int_equal(session_text(p.s, "A=b", 4, p.now_ns), 0);
+			assert_true(peer_serve_one(&p));
+		}
+		conn_lost(p.c, i == 99 ? "last" : "gone", p.now_ns);
+		if (i < 99)
+			p.c = conn_free(p.c);
+	}
+	while (peer_event(&p))
+		n++;
+	assert_int_equal(n, EVENT_RING);
+	assert_int_equal(p.event.ev.kind, ISCSI_EV_CONN_DOWN);
+	assert_ptr_equal(p.event.ev.conn, p.c);
+	assert_string_equal(p.event.text, "last");
+	peer_close(&p);
+}
+
 /* What was said of a connection does not outlive it as a dangling pointer. */
 static void events_of_a_freed_connection(void **state)
 {
@@ -342,9 +370,13 @@ static void reject(struct peer *p, const uint8_t *bhs, size_t n, uint8_t reason)
 
 static void reject_of_a_command(void **state)
 {
-	static const uint8_t reason[] = {REJECT_PROTOCOL, REJECT_UNSUPPORTED, REJECT_IMMEDIATE,
-					 REJECT_TASK_IN_PROGRESS, REJECT_INVALID_FIELD,
-					 REJECT_LONG_OPERATION, 0x7f};
+	static const uint8_t reason[] = {REJECT_PROTOCOL,
+					 REJECT_UNSUPPORTED,
+					 REJECT_IMMEDIATE,
+					 REJECT_TASK_IN_PROGRESS,
+					 REJECT_INVALID_FIELD,
+					 REJECT_LONG_OPERATION,
+					 0x7f};
 
 	for (size_t i = 0; i < ARRAY_SIZE(reason); i++) {
 		struct peer p;
@@ -428,15 +460,37 @@ static void reject_while_the_target_waits_for_logout(void **state)
 	}
 }
 
+/* Nobody wants it any more: it does not wait. */
+static void reject_while_waiting_of_a_cancelled_command(void **state)
+{
+	struct peer p;
+	struct io io;
+	uint8_t bhs[BHS_LEN];
+
+	start(&p);
+	io_none(&io);
+	io_submit(&p, &io);
+	memcpy(bhs, peer_expect(&p, PDU_SCSI_CMD)->bhs, BHS_LEN);
+	session_cancel(p.s, &io.task, p.now_ns);
+	peer_expect(&p, PDU_TMF_REQ);
+	peer_send(&p, async(ASYNC_LOGOUT_REQUEST, 0, 0, 7), NULL, 0);
+	peer_expect_event(&p, ISCSI_EV_LOGOUT_WANTED);
+	reject(&p, bhs, BHS_LEN, REJECT_WAITING_LOGOUT);
+	io_expect(&p, &io, ISCSI_TASK_CANCELLED);
+	assert_int_equal(session_n_tasks(p.s), 0);
+	peer_close(&p);
+	io_free(&io, 0);
+}
+
 static void reject_of_others(void **state)
 {
 	static const struct {
 		uint8_t opcode;
 		bool alive;
 	} cases[] = {
-		{PDU_NOP_OUT, true},   {PDU_TMF_REQ, true},    {PDU_DATA_OUT, false},
-		{PDU_TEXT_REQ, false}, {PDU_LOGIN_REQ, false}, {PDU_SNACK, false},
-		{PDU_LOGOUT_REQ, false}, {PDU_R2T, false},     {PDU_SCSI_CMD, false},
+		{PDU_NOP_OUT, true},     {PDU_TMF_REQ, true},    {PDU_DATA_OUT, false},
+		{PDU_TEXT_REQ, false},   {PDU_LOGIN_REQ, false}, {PDU_SNACK, false},
+		{PDU_LOGOUT_REQ, false}, {PDU_R2T, false},       {PDU_SCSI_CMD, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -496,6 +550,39 @@ static void reject_that_does_not_say_of_what(void **state)
 	}
 }
 
+/* ---- the state machine -------------------------------------------------- */
+
+/* Every state and every input, against RFC 7143 §8.1.3 written down once more. */
+static void conn_every_state_and_input(void **state)
+{
+	enum {
+		NO = -1
+	};
+	static const int due[6][7] = {
+		/*                         UP             LOGIN_DONE      LOGIN_FAILED LOST
+		 *                         LOGOUT_SENT    LOGOUT_WANTED   LOGOUT_DONE */
+		[CONN_XPT_WAIT] = {CONN_IN_LOGIN, NO, NO, CONN_DEAD, NO, NO, NO},
+		[CONN_IN_LOGIN] = {NO, CONN_LOGGED_IN, CONN_DEAD, CONN_DEAD, NO, NO, NO},
+		[CONN_LOGGED_IN] = {NO, NO, NO, CONN_DEAD, CONN_IN_LOGOUT, CONN_LOGOUT_REQUESTED,
+				    CONN_DEAD},
+		[CONN_IN_LOGOUT] = {NO, NO, NO, CONN_DEAD, NO, CONN_IN_LOGOUT, CONN_DEAD},
+		[CONN_LOGOUT_REQUESTED] = {NO, NO, NO, CONN_DEAD, CONN_IN_LOGOUT,
+					   CONN_LOGOUT_REQUESTED, CONN_DEAD},
+		[CONN_DEAD] = {NO, NO, NO, NO, NO, NO, NO},
+	};
+
+	for (int from = 0; from < 6; from++) {
+		assert_string_not_equal(conn_state_name((enum conn_state)from), "?");
+		for (int input = 0; input < 7; input++) {
+			struct iscsi_conn c = {.state = (enum conn_state)from};
+			bool moved = conn_move(&c, (enum conn_input)input);
+
+			assert_int_equal(moved, due[from][input] != NO);
+			assert_int_equal(c.state, moved ? due[from][input] : from);
+		}
+	}
+}
+
 /* ---- bytes that are wrong ----------------------------------------------- */
 
 static void ffp_pdus_a_target_must_not_send(void **state)
@@ -541,8 +628,11 @@ static void ffp_additional_header_segments(void **state)
 	for (int digest = 0; digest <= 1; digest++) {
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 			struct peer p;
-			struct pdu u = {.opcode = PDU_NOP_IN, .final = true, .itt = PDU_TAG_NONE,
-					.ttt = 3, .n_ahs = (uint8_t)words[i]};
+			struct pdu u = {.opcode = PDU_NOP_IN,
+					.final = true,
+					.itt = PDU_TAG_NONE,
+					.ttt = 3,
+					.n_ahs = (uint8_t)words[i]};
 			uint8_t bytes[BHS_LEN + 4 * 255 + 4];
 			size_t n = BHS_LEN + 4 * words[i];
 			uint32_t crc;
@@ -569,17 +659,47 @@ static void ffp_additional_header_segments(void **state)
 	}
 }
 
+/* What the owner's system call brings after the end counts no more. */
+static void ffp_late_completions(void **state)
+{
+	struct peer p;
+	struct io io;
+	struct iovec iov[4];
+	uint8_t bytes[BHS_LEN] = {PDU_NOP_IN, 0x80};
+	uint64_t n_rx;
+
+	start(&p);
+	io_none(&io);
+	io_submit(&p, &io);
+	assert_true(conn_tx_peek(p.c, iov, 4, p.now_ns) > 0);
+	assert_true(conn_rx_want(p.c, iov, 4) > 0);
+	memcpy(iov[0].iov_base, bytes, sizeof(bytes));
+	conn_lost(p.c, "gone", p.now_ns);
+	n_rx = session_stats(p.s)->n_rx_pdus;
+	conn_rx_done(p.c, sizeof(bytes), p.now_ns);
+	conn_tx_done(p.c, BHS_LEN, p.now_ns);
+	session_tick(p.s, p.now_ns);
+	assert_int_equal(session_stats(p.s)->n_rx_pdus, n_rx);
+	peer_expect_event(&p, ISCSI_EV_CONN_DOWN);
+	peer_expect_no_event(&p);
+	assert_int_equal(session_n_tasks(p.s), 1);
+	peer_close(&p);
+	io_free(&io, 0);
+}
+
 /* One bit wrong anywhere in a Data-In: noticed, and the command is sent again. */
 static void ffp_16_2_digest_errors(void **state)
 {
-	enum { N = 13 };
+	enum {
+		N = 13
+	};
 	struct peer p;
 	size_t n_all = BHS_LEN + 4 + N + 3 + 4;
 
 	for (size_t bit = 0; bit < 8 * n_all; bit += 5) {
 		struct io io;
-		struct pdu u = {.opcode = PDU_DATA_IN, .final = true,
-				.u.data_in = {.has_status = true}};
+		struct pdu u = {
+			.opcode = PDU_DATA_IN, .final = true, .u.data_in = {.has_status = true}};
 		uint8_t bytes[BHS_LEN + 4 + N + 3 + 4], data[N];
 
 		peer_init(&p);
@@ -626,17 +746,21 @@ int main(void)
 		cmocka_unit_test(ffp_20_4_negotiate_again),
 		cmocka_unit_test(ffp_20_others_are_only_told),
 		cmocka_unit_test(events_flood),
+		cmocka_unit_test(events_nobody_looks_at),
 		cmocka_unit_test(events_of_a_freed_connection),
 		cmocka_unit_test(reject_of_a_command),
 		cmocka_unit_test(reject_for_a_data_digest),
 		cmocka_unit_test(reject_while_the_target_waits_for_logout),
+		cmocka_unit_test(reject_while_waiting_of_a_cancelled_command),
 		cmocka_unit_test(reject_of_others),
 		cmocka_unit_test(reject_of_our_ping),
 		cmocka_unit_test(reject_of_our_logout),
 		cmocka_unit_test(reject_that_does_not_say_of_what),
+		cmocka_unit_test(conn_every_state_and_input),
 		cmocka_unit_test(ffp_pdus_a_target_must_not_send),
 		cmocka_unit_test(ffp_segment_above_what_we_declared),
 		cmocka_unit_test(ffp_additional_header_segments),
+		cmocka_unit_test(ffp_late_completions),
 		cmocka_unit_test(ffp_16_2_digest_errors),
 	};
 

@@ -140,8 +140,8 @@ static void ffp_3_maxcmdsn_does_not_go_back(void **state)
 {
 	struct peer p;
 	struct io io[8];
-	struct pdu u = {.opcode = PDU_NOP_IN, .final = true, .itt = PDU_TAG_NONE,
-			.ttt = PDU_TAG_NONE};
+	struct pdu u = {
+		.opcode = PDU_NOP_IN, .final = true, .itt = PDU_TAG_NONE, .ttt = PDU_TAG_NONE};
 
 	peer_init(&p);
 	p.window = 4;
@@ -274,7 +274,9 @@ static void ffp_15_1_ping_of_the_target_is_answered(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(n); i++) {
 		struct peer p;
 		const struct seen *u;
-		struct pdu ping = {.opcode = PDU_NOP_IN, .final = true, .itt = PDU_TAG_NONE,
+		struct pdu ping = {.opcode = PDU_NOP_IN,
+				   .final = true,
+				   .itt = PDU_TAG_NONE,
 				   .ttt = 0xabcd0000 + (uint32_t)i,
 				   .lun = UINT64_C(0x0005000000000000)};
 
@@ -367,8 +369,7 @@ static void ffp_15_3_slow_is_not_dead(void **state)
 	struct io io;
 	uint8_t byte = 0;
 	uint32_t itt;
-	struct pdu head = {.opcode = PDU_DATA_IN, .final = true,
-			   .u.data_in = {.has_status = true}};
+	struct pdu head = {.opcode = PDU_DATA_IN, .final = true, .u.data_in = {.has_status = true}};
 	struct pdu pong = {.opcode = PDU_NOP_IN, .final = true, .ttt = PDU_TAG_NONE};
 	uint8_t bhs[BHS_LEN];
 
@@ -545,8 +546,8 @@ static void ffp_18_text_that_is_wrong(void **state)
 static void ffp_18_text_nobody_asked_for(void **state)
 {
 	struct peer p;
-	struct pdu r = {.opcode = PDU_TEXT_RSP, .final = true, .itt = 0x80000001,
-			.ttt = PDU_TAG_NONE};
+	struct pdu r = {
+		.opcode = PDU_TEXT_RSP, .final = true, .itt = 0x80000001, .ttt = PDU_TAG_NONE};
 
 	start(&p);
 	peer_send(&p, r, TEXT("A=b\0"));
@@ -562,6 +563,7 @@ static void ffp_18_text_without_answer(void **state)
 	p.cfg.task_timeout_ns = 4 * PEER_S;
 	peer_up(&p);
 	assert_int_equal(session_text(p.s, TEXT("SendTargets=All\0"), p.now_ns), 0);
+	assert_int_equal(session_deadline_ns(p.s), p.now_ns + 4 * PEER_S);
 	peer_tick(&p, 4 * PEER_S - 1);
 	peer_expect_no_event(&p);
 	peer_tick(&p, 1);
@@ -601,6 +603,20 @@ static void ffp_18_text_answer_is_kept_until_told(void **state)
 	peer_expect_event(&p, ISCSI_EV_TEXT_DONE);
 	assert_memory_equal(p.event.text, "TargetName=a", 13);
 	assert_int_equal(session_text(p.s, TEXT("SendTargets=\0"), p.now_ns), 0);
+	peer_close(&p);
+}
+
+static void text_that_the_target_does_not_take(void **state)
+{
+	static const char text[513] = "A=";
+	struct peer p;
+
+	peer_init(&p);
+	p.answers[2] = "MaxRecvDataSegmentLength=512";
+	peer_up(&p);
+	assert_int_equal(session_text(p.s, text, 513, p.now_ns), -EMSGSIZE);
+	assert_int_equal(session_text(p.s, text, 512, p.now_ns), 0);
+	assert_int_equal(peer_expect(&p, PDU_TEXT_REQ)->pdu.n_data, 512);
 	peer_close(&p);
 }
 
@@ -644,6 +660,7 @@ int main(void)
 		cmocka_unit_test(ffp_18_text_without_answer),
 		cmocka_unit_test(ffp_18_text_answered_and_connection_lost_at_once),
 		cmocka_unit_test(ffp_18_text_answer_is_kept_until_told),
+		cmocka_unit_test(text_that_the_target_does_not_take),
 		cmocka_unit_test(text_needs_a_connection),
 	};
 

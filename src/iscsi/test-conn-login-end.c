@@ -14,9 +14,8 @@
 
 static struct pdu response(const struct seen *u)
 {
-	struct pdu r = {.opcode = PDU_LOGIN_RSP,
-			.itt = u->pdu.itt,
-			.u.login = {.csg = u->pdu.u.login.csg}};
+	struct pdu r = {
+		.opcode = PDU_LOGIN_RSP, .itt = u->pdu.itt, .u.login = {.csg = u->pdu.u.login.csg}};
 
 	memcpy(r.u.login.isid, u->pdu.u.login.isid, 6);
 	return r;

@@ -92,7 +92,8 @@ static void digest_any_length_and_alignment(void **state)
 		bytes[i] = (uint8_t)(i * 31 + (i >> 5));
 	for (size_t at = 0; at < 16; at++) {
 		for (size_t n = 0; n < 300; n++)
-			assert_int_equal(digest_crc32c(0, bytes + at, n), by_the_book(bytes + at, n));
+			assert_int_equal(digest_crc32c(0, bytes + at, n),
+					 by_the_book(bytes + at, n));
 		assert_int_equal(digest_crc32c(0, bytes + at, 2048), by_the_book(bytes + at, 2048));
 	}
 }

@@ -51,7 +51,9 @@ char *__wrap_strdup(const char *s)
 	return fails() ? NULL : __real_strdup(s);
 }
 
-enum { N_IO = 3 };
+enum {
+	N_IO = 3
+};
 
 /* Everything that is told, and every task's end. */
 static void drain(struct peer *p, struct io *io, unsigned *ended, bool *down, bool *text)
@@ -63,7 +65,8 @@ static void drain(struct peer *p, struct io *io, unsigned *ended, bool *down, bo
 			struct io *one = e->ev.task->user;
 
 			ended[one - io]++;
-		} else if (e->ev.kind == ISCSI_EV_CONN_DOWN || e->ev.kind == ISCSI_EV_LOGIN_FAILED ||
+		} else if (e->ev.kind == ISCSI_EV_CONN_DOWN ||
+			   e->ev.kind == ISCSI_EV_LOGIN_FAILED ||
 			   e->ev.kind == ISCSI_EV_LOGGED_OUT) {
 			*down = true;
 		} else if (e->ev.kind == ISCSI_EV_TEXT_DONE) {
@@ -137,8 +140,8 @@ out:
 	fail_at = 0;
 	peer_close(&p);
 	for (int i = 0; i < N_IO; i++)
-		io_free(&io[i], i == 1 && io[i].task.result == ISCSI_TASK_OK && ended[i] ? io[i].n
-											 : 0);
+		io_free(&io[i],
+			i == 1 && io[i].task.result == ISCSI_TASK_OK && ended[i] ? io[i].n : 0);
 	return n_allocations < nth;
 }
 

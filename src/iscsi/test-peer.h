@@ -24,6 +24,7 @@
 
 #define PEER_S     UINT64_C(1000000000)
 #define PEER_GUARD 64
+#define PEER_MRDSL 8192 /* MaxRecvDataSegmentLength that holds until it is negotiated */
 
 /* A PDU that the engine sent; valid until the next one is taken. */
 struct seen {
@@ -49,19 +50,20 @@ struct peer {
 	uint16_t cid;
 
 	/* the target's end */
-	uint32_t statsn;          /* of the next PDU with status */
-	uint32_t expcmdsn;        /* of the next command */
-	uint32_t window;          /* MaxCmdSN is expcmdsn + window - 1 */
-	uint32_t told_max;        /* the largest MaxCmdSN told */
-	uint32_t mrdsl;           /* what the target takes now */
-	uint32_t declared;        /* what it takes after login; 0: nothing declared */
+	uint32_t statsn;   /* of the next PDU with status */
+	uint32_t expcmdsn; /* of the next command */
+	uint32_t window;   /* MaxCmdSN is expcmdsn + window - 1 */
+	uint32_t told_max; /* the largest MaxCmdSN told */
+	uint32_t mrdsl;    /* what the target takes now */
+	uint32_t declared; /* what it takes after login; 0: nothing declared */
 	uint16_t tsih;
 	bool header_digest, data_digest;
 	bool in_full_feature;
 	bool cmdsn_known; /* from the first login request on */
-	bool loose; /* do not check what always holds: the test breaks it itself */
+	bool loose;       /* do not check what always holds: the test breaks it itself */
 
-	/* answers that are not the value offered: "Key=Value", or "-Key" for none; NULL at the end */
+	/* answers that are not the value offered: "Key=Value", or "-Key" for none; NULL at the end
+	 */
 	const char *answers[16];
 	const char *extra; /* one more "Key=Value" in the operational stage, or NULL */
 
@@ -110,8 +112,8 @@ void peer_connect(struct peer *p); /* a new connection, started */
 void peer_login(struct peer *p);   /* the target's side of a login, to full feature phase */
 /* Takes one PDU and answers as a good target would, in any phase. False: there is none. */
 bool peer_serve_one(struct peer *p);
-void peer_up(struct peer *p);      /* init'ed peer: all of it, and ISCSI_EV_UP taken */
-void peer_again(struct peer *p);   /* free the dead connection, connect, log in, take ISCSI_EV_UP */
+void peer_up(struct peer *p);    /* init'ed peer: all of it, and ISCSI_EV_UP taken */
+void peer_again(struct peer *p); /* free the dead connection, connect, log in, take ISCSI_EV_UP */
 void peer_close(struct peer *p);
 
 /* ---- wire, engine to target -------------------------------------------- */

@@ -36,7 +36,9 @@ static void lose(struct peer *p)
 
 /* ---- the connection breaks at every byte -------------------------------- */
 
-enum { N_IO = 5 };
+enum {
+	N_IO = 5
+};
 
 static void make_some(struct peer *p, struct io *io)
 {
@@ -173,7 +175,9 @@ static void loss_at_every_byte_of_the_login(void **state)
 
 static void tasks_go_again_in_cmdsn_order(void **state)
 {
-	enum { N = 12 };
+	enum {
+		N = 12
+	};
 	struct peer p;
 	struct io io[N + 2];
 	uint32_t itt[N];
@@ -223,7 +227,9 @@ static void tasks_go_again_in_cmdsn_order(void **state)
 /* Lost over and over: the order stays, nothing is doubled. */
 static void losses_again_and_again(void **state)
 {
-	enum { N = 6 };
+	enum {
+		N = 6
+	};
 	struct peer p;
 	struct io io[N];
 
@@ -303,7 +309,7 @@ static void result_of_a_lost_task_is_clean(void **state)
 	assert_int_equal(io.task.status, 0);
 	assert_int_equal(io.task.n_sense, 0);
 	assert_int_equal(io.task.residual, 0);
-	assert_false(io.task.underflow);
+	assert_false(io.task.underflow || io.task.overflow);
 	assert_int_equal(io.task.n_transferred, 0);
 	peer_close(&p);
 	io_free(&io, 0);

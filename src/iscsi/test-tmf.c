@@ -101,9 +101,13 @@ static void timeout_of_one_task(void **state)
 
 static void ffp_19_every_other_response_escalates(void **state)
 {
-	static const uint8_t bad[] = {TMF_RSP_NO_LUN,	     TMF_RSP_STILL_ALLEGIANT,
-				      TMF_RSP_NO_REASSIGN,   TMF_RSP_NOT_SUPPORTED,
-				      TMF_RSP_NOT_AUTHORIZED, TMF_RSP_REJECTED, 77};
+	static const uint8_t bad[] = {TMF_RSP_NO_LUN,
+				      TMF_RSP_STILL_ALLEGIANT,
+				      TMF_RSP_NO_REASSIGN,
+				      TMF_RSP_NOT_SUPPORTED,
+				      TMF_RSP_NOT_AUTHORIZED,
+				      TMF_RSP_REJECTED,
+				      77};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		for (int then = 0; then < 2; then++) {
@@ -247,7 +251,9 @@ static void abort_of_an_ended_task_without_answer(void **state)
 
 static void abort_one_after_the_other(void **state)
 {
-	enum { N = 5 };
+	enum {
+		N = 5
+	};
 	struct peer p;
 	struct io io[N];
 	uint32_t itt[N];
@@ -423,11 +429,31 @@ static void lu_resets_wait_for_each_other(void **state)
 	session_lu_reset(p.s, LUN2, p.now_ns); /* once is enough */
 	for (int i = 0; i < 3; i++) {
 		tmf = expect_tmf(&p, TMF_LOGICAL_UNIT_RESET,
-				 i == 0 ? LUN1 : i == 1 ? LUN2 : LUN2 + 1, PDU_TAG_NONE);
+				 i == 0   ? LUN1
+				 : i == 1 ? LUN2
+					  : LUN2 + 1,
+				 PDU_TAG_NONE);
 		peer_expect_nothing(&p);
 		tmf_answer(&p, tmf, TMF_RSP_COMPLETE);
 	}
 	peer_expect_nothing(&p);
+	peer_close(&p);
+}
+
+static void lu_resets_have_a_limit(void **state)
+{
+	struct peer p;
+	unsigned n = 0;
+
+	start(&p);
+	for (uint64_t lun = 0; lun < 100; lun++)
+		session_lu_reset(p.s, lun, p.now_ns);
+	while (peer_recv(&p)) {
+		assert_true(p.seen.pdu.lun == n);
+		tmf_answer(&p, p.seen.pdu.itt, TMF_RSP_COMPLETE);
+		n++;
+	}
+	assert_int_equal(n, 1 + RESETS_MAX);
 	peer_close(&p);
 }
 
@@ -442,6 +468,26 @@ static void lu_reset_without_a_connection_waits(void **state)
 	peer_login(&p);
 	peer_tick(&p, PEER_S);
 	expect_tmf(&p, TMF_LOGICAL_UNIT_RESET, LUN1, PDU_TAG_NONE);
+	peer_close(&p);
+}
+
+/* The function goes with its connection; the next one does not wait for it. */
+static void lu_reset_and_the_connection_goes(void **state)
+{
+	struct peer p;
+
+	start(&p);
+	session_lu_reset(p.s, LUN1, p.now_ns);
+	expect_tmf(&p, TMF_LOGICAL_UNIT_RESET, LUN1, PDU_TAG_NONE);
+	conn_lost(p.c, "gone", p.now_ns);
+	peer_expect_event(&p, ISCSI_EV_CONN_DOWN);
+	peer_again(&p);
+	session_lu_reset(p.s, LUN2, p.now_ns);
+	tmf_answer(&p, expect_tmf(&p, TMF_LOGICAL_UNIT_RESET, LUN2, PDU_TAG_NONE),
+		   TMF_RSP_COMPLETE);
+	peer_tick(&p, 20 * PEER_S); /* the first one's time is over, and nobody minds */
+	peer_expect_no_event(&p);
+	assert_true(conn_alive(p.c));
 	peer_close(&p);
 }
 
@@ -588,7 +634,9 @@ int main(void)
 		cmocka_unit_test(cancel_while_logging_out),
 		cmocka_unit_test(ffp_19_3_lu_reset_of_the_owner),
 		cmocka_unit_test(lu_resets_wait_for_each_other),
+		cmocka_unit_test(lu_resets_have_a_limit),
 		cmocka_unit_test(lu_reset_without_a_connection_waits),
+		cmocka_unit_test(lu_reset_and_the_connection_goes),
 		cmocka_unit_test(lu_reset_with_data_half_sent),
 		cmocka_unit_test(once_and_probe_under_a_reset),
 		cmocka_unit_test(tmf_answers_nobody_waits_for),

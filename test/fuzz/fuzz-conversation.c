@@ -21,10 +21,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define N_TASKS  16
-#define GUARD    32
+#define N_TASKS       16
+#define GUARD         32
 #define SIZE_MAX_TASK 70000
-#define MS       UINT64_C(1000000)
+#define MS            UINT64_C(1000000)
 
 struct slot {
 	struct iscsi_task *task; /* NULL: free */
@@ -75,6 +75,12 @@ static uint32_t take32(struct world *w)
 
 /* ---- tasks ------------------------------------------------------------- */
 
+/* What a write's byte at this offset is, whichever write. */
+static uint8_t pattern(uint32_t off)
+{
+	return (uint8_t)(off * 13 + (off >> 8) * 7);
+}
+
 static void check_guards(const struct slot *t)
 {
 	for (unsigned i = 0; i < GUARD; i++) {
@@ -100,7 +106,8 @@ static void submit(struct world *w)
 	t->mem = malloc(n + 2 * GUARD);
 	assert(k && t->mem);
 	memset(t->mem, 0x5a, GUARD);
-	memset(t->mem + GUARD, 0x11, n);
+	for (uint32_t i = 0; i < n; i++)
+		t->mem[GUARD + i] = pattern(i);
 	memset(t->mem + GUARD + n, 0x5a, GUARD);
 	a = n / 3;
 	b = n / 5;
@@ -195,6 +202,13 @@ static void judge_out(struct world *w)
 		w->last_itt = p.itt;
 		if (p.opcode == PDU_DATA_OUT)
 			assert(p.n_data > 0);
+		if (p.opcode == PDU_DATA_OUT || p.opcode == PDU_SCSI_CMD) {
+			uint32_t off = p.opcode == PDU_DATA_OUT ? p.u.data_out.off : 0;
+			const uint8_t *at = w->out + BHS_LEN + (w->c->header_digest ? 4 : 0);
+
+			for (uint32_t i = 0; i < p.n_data; i++)
+				assert(at[i] == pattern(off + i));
+		}
 		memmove(w->out, w->out + n, w->n_out - n);
 		w->n_out -= n;
 	}
@@ -286,7 +300,7 @@ static void put_le32(uint8_t *to, uint32_t v)
 }
 
 /* Numbers, digests and padding right, unless the input bends them. */
-static void send_pdu(struct world *w, struct pdu *p, const uint8_t *data, uint32_t n, bool counts)
+static void send_pdu(struct world *w, struct pdu *p, const uint8_t *data, uint32_t n)
 {
 	uint8_t bend = take(w), *wire;
 	size_t at = BHS_LEN, n_pad = pdu_pad(n);
@@ -305,7 +319,6 @@ static void send_pdu(struct world *w, struct pdu *p, const uint8_t *data, uint32
 		p->maxcmdsn = take32(w);
 	if (bend == 0xfd)
 		p->n_data = take32(w) & PDU_DATA_MAX;
-	(void)counts;
 	pdu_encode(wire, p);
 	if (bend == 0xfc)
 		wire[take(w) % BHS_LEN] ^= take(w);
@@ -334,7 +347,10 @@ static const struct {
 	const char *text;
 	size_t n;
 } presets[] = {
-#define P(s) {s, sizeof(s)}
+#define P(s)                 \
+	{                    \
+		s, sizeof(s) \
+	}
 	P("MaxRecvDataSegmentLength=512\0InitialR2T=Yes\0ImmediateData=No\0MaxBurstLength=1024\0"
 	  "FirstBurstLength=512\0MaxOutstandingR2T=8"),
 	P("HeaderDigest=CRC32C\0DataDigest=CRC32C\0InitialR2T=No\0ImmediateData=Yes\0"
@@ -370,7 +386,7 @@ static void send_login(struct world *w, bool good)
 			text = presets[w->preset % ARRAY_SIZE(presets)].text;
 			n = presets[w->preset % ARRAY_SIZE(presets)].n;
 		}
-		send_pdu(w, &p, (const uint8_t *)text, (uint32_t)n, true);
+		send_pdu(w, &p, (const uint8_t *)text, (uint32_t)n);
 		return;
 	}
 	p.final ^= take(w) & 1;
@@ -384,7 +400,7 @@ static void send_login(struct world *w, bool good)
 	text = (const char *)w->in;
 	w->in += n;
 	w->n_in -= n;
-	send_pdu(w, &p, (const uint8_t *)text, (uint32_t)n, true);
+	send_pdu(w, &p, (const uint8_t *)text, (uint32_t)n);
 }
 
 static void log_in(struct world *w)
@@ -422,7 +438,7 @@ static void send_data_in(struct world *w)
 	}
 	if ((how & 0x30) == 0x30)
 		p.u.data_in.off += take(w);
-	send_pdu(w, &p, bytes, n, p.u.data_in.has_status);
+	send_pdu(w, &p, bytes, n);
 }
 
 static void send_r2t(struct world *w)
@@ -443,7 +459,7 @@ static void send_r2t(struct world *w)
 		p.u.r2t.len = take16(w);
 	if (how & 2)
 		p.u.r2t.off += take16(w);
-	send_pdu(w, &p, NULL, 0, false);
+	send_pdu(w, &p, NULL, 0);
 }
 
 static void send_response(struct world *w)
@@ -463,25 +479,24 @@ static void send_response(struct world *w)
 	if (how & 2)
 		p.u.scsi_rsp.residual =
 			k->dir == ISCSI_DIR_READ ? k->n_data - k->n_received : take16(w);
-	send_pdu(w, &p, sense, how & 8 ? 20u : how & 16 ? 1u : 0u, true);
+	send_pdu(w, &p, sense, how & 8 ? 20u : how & 16 ? 1u : 0u);
 }
 
 /* The answer to the last control PDU, or one that nobody asked for. */
 static void send_other(struct world *w)
 {
-	static const uint8_t opcodes[] = {PDU_NOP_IN,  PDU_TMF_RSP,    PDU_TEXT_RSP,
-					  PDU_ASYNC,   PDU_LOGOUT_RSP, PDU_REJECT};
-	struct pdu p = {.opcode = opcodes[take(w) % ARRAY_SIZE(opcodes)], .final = true,
+	static const uint8_t opcodes[] = {PDU_NOP_IN, PDU_TMF_RSP,    PDU_TEXT_RSP,
+					  PDU_ASYNC,  PDU_LOGOUT_RSP, PDU_REJECT};
+	struct pdu p = {.opcode = opcodes[take(w) % ARRAY_SIZE(opcodes)],
+			.final = true,
 			.ttt = PDU_TAG_NONE};
 	uint8_t how = take(w), data[64];
 	uint32_t n = 0;
-	bool counts = true;
 
 	memset(data, 'a', sizeof(data));
 	p.itt = how & 1 ? w->last_itt : PDU_TAG_NONE;
 	switch (p.opcode) {
 	case PDU_NOP_IN:
-		counts = how & 1;
 		p.ttt = how & 2 ? 5 : PDU_TAG_NONE;
 		n = how >> 3;
 		break;
@@ -520,7 +535,7 @@ static void send_other(struct world *w)
 		n = BHS_LEN;
 	}
 	}
-	send_pdu(w, &p, data, n, counts);
+	send_pdu(w, &p, data, n);
 }
 
 static void send_raw(struct world *w)

@@ -26,7 +26,8 @@ static int run_file(const char *path)
 	if (f && fseek(f, 0, SEEK_END) == 0)
 		n = ftell(f);
 	if (n >= 0)
-		bytes = malloc(n ? (size_t)n : 1); /* its own block, so that reading past it is seen */
+		bytes = malloc(n ? (size_t)n
+				 : 1); /* its own block, so that reading past it is seen */
 	whole = bytes && fseek(f, 0, SEEK_SET) == 0 && fread(bytes, 1, (size_t)n, f) == (size_t)n;
 	if (f)
 		fclose(f);
