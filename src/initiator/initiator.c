@@ -355,7 +355,8 @@ static void login_done(struct initiator *i)
 static void session_lost(struct initiator *i, const char *why, unsigned time2wait_s)
 {
 	bool verifying = i->state == INITIATOR_VERIFYING;
-	uint64_t wait_ns = time2wait_s * NS_PER_S;
+	/* What a key may say at most; an asynchronous message could ask for 18 hours. */
+	uint64_t wait_ns = (time2wait_s < 3600 ? time2wait_s : 3600) * NS_PER_S;
 	int error = transport_error(i);
 
 	sock_close(i);

@@ -39,6 +39,7 @@ struct iscsi_conn;
 #define ISCSI_NEVER      UINT64_MAX
 #define ISCSI_CDB_MAX    16
 #define ISCSI_SENSE_MAX  252
+#define ISCSI_MAX_LOSSES 8
 #define ISCSI_MAX_R2T    8                   /* MaxOutstandingR2T we make use of */
 #define ISCSI_MAX_BURSTS (ISCSI_MAX_R2T + 1) /* and the unsolicited sequence */
 
@@ -56,7 +57,11 @@ enum iscsi_task_result {
 	ISCSI_TASK_REJECTED, /* the target rejected the command PDU */
 	ISCSI_TASK_TIMEOUT,  /* no answer within timeout_ns; it was aborted */
 	ISCSI_TASK_CANCELLED, /* session_cancel(), or a task management function took it along */
-	ISCSI_TASK_LOST, /* session_fail_all(), or the connection went and the task is once-only */
+	/*
+	 * session_fail_all(); or the connection went and the task is once-only; or
+	 * ISCSI_MAX_LOSSES connections went with the task on the wire
+	 */
+	ISCSI_TASK_LOST,
 };
 
 /*
@@ -95,6 +100,7 @@ struct iscsi_task {
 	uint32_t n_received; /* bytes of Data-In, in order from 0 */
 	uint32_t n_granted;  /* bytes of the write that may go: immediate, unsolicited, R2T */
 	uint32_t n_sent;     /* bytes of Data-Out put into PDUs */
+	uint8_t n_losses;    /* connections that went while it was on the wire */
 	unsigned n_refs;     /* PDUs under way, in or out, that point into the buffers */
 	uint64_t deadline_ns;
 	struct iscsi_conn *conn;  /* allegiance */

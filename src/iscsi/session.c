@@ -433,7 +433,8 @@ static void take_back(struct iscsi_session *s, struct iscsi_conn *c)
 		t = s->table[i];
 		if (!t || t->conn != c)
 			continue;
-		if (t->gives_up || t->once) {
+		/* A command that ends every connection it is sent on must not do so for ever. */
+		if (t->gives_up || t->once || ++t->n_losses >= ISCSI_MAX_LOSSES) {
 			task_finish(t, t->gives_up ? t->ends_as : ISCSI_TASK_LOST);
 			continue;
 		}

@@ -39,6 +39,7 @@ void task_init(struct iscsi_task *t)
 	t->itt = PDU_TAG_NONE;
 	t->conn = NULL;
 	t->n_refs = 0;
+	t->n_losses = 0;
 	t->gives_up = false;
 	t->deadline_ns = 0;
 	forget_answer(t);

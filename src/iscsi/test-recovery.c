@@ -257,6 +257,37 @@ static void losses_again_and_again(void **state)
 	peer_close(&p);
 }
 
+/* A command that ends every connection it is sent on is given up; one beside it that was never sent
+ * is not. */
+static void poison_is_not_sent_for_ever(void **state)
+{
+	struct peer p;
+	struct io poison, innocent;
+
+	peer_init(&p);
+	p.window = 1;
+	peer_up(&p);
+	io_none(&poison);
+	io_none(&innocent);
+	io_submit(&p, &poison);
+	io_submit(&p, &innocent);
+	for (int round = 1; round <= ISCSI_MAX_LOSSES; round++) {
+		peer_expect(&p, PDU_SCSI_CMD);
+		peer_expect_nothing(&p);
+		lose(&p);
+		if (round == ISCSI_MAX_LOSSES)
+			io_expect(&p, &poison, ISCSI_TASK_LOST);
+		peer_expect_no_event(&p);
+		peer_again(&p);
+		session_hold(p.s, false, p.now_ns);
+	}
+	serve(&p);
+	io_expect(&p, &innocent, ISCSI_TASK_OK);
+	peer_close(&p);
+	io_free(&poison, 0);
+	io_free(&innocent, 0);
+}
+
 /* ---- once, probe, hold ------------------------------------------------- */
 
 static void once_is_not_sent_twice(void **state)
@@ -566,6 +597,7 @@ int main(void)
 		cmocka_unit_test(loss_at_every_byte_of_the_login),
 		cmocka_unit_test(tasks_go_again_in_cmdsn_order),
 		cmocka_unit_test(losses_again_and_again),
+		cmocka_unit_test(poison_is_not_sent_for_ever),
 		cmocka_unit_test(once_is_not_sent_twice),
 		cmocka_unit_test(result_of_a_lost_task_is_clean),
 		cmocka_unit_test(held_session_sends_probes_only),
