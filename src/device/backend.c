@@ -17,8 +17,6 @@
 #include "base/cleanup.h"
 #include "device/backend_private.h"
 #include "device/fusermount.h"
-#include "device/privilege.h"
-#include "device/sysblock.h"
 #include "io/loop.h"
 
 static const struct blk_backend *const backends[] = {&blk_backend_loop, &blk_backend_fuse};
@@ -105,7 +103,7 @@ void backend_remove_dir(const char *dir)
 }
 
 int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_dev_cfg *cfg,
-		  bool any_write)
+		  bool for_loop)
 {
 	CLEANUP(freep) char *dir = NULL;
 	struct fuse_file_cfg file = {
@@ -114,7 +112,7 @@ int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_
 		.lu = cfg->lu,
 		.limits = cfg->limits,
 		.user_mode = cfg->user_mode,
-		.any_write = any_write,
+		.for_loop = for_loop,
 	};
 	int r;
 
@@ -136,12 +134,4 @@ int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_
 	}
 	*ret_dir = TAKE(dir);
 	return 0;
-}
-
-void backend_reset_queue(const char *name)
-{
-	const uint64_t max_bytes = sys_queue_limit(name, "discard_max_hw_bytes");
-
-	if (max_bytes > 0)
-		(void)priv_queue_limit(name, "discard_max_bytes", max_bytes);
 }

@@ -138,7 +138,9 @@ struct blk_backend {
 
 	/*
 	 * required, control, at service start: remove what a dead service left below
-	 * @devices_dir (mounts, loop devices). Calls @said for each thing removed.
+	 * @devices_dir, which must be the caller's alone: mounts, loop devices. Calls @said
+	 * for each thing removed, or not; a text that begins with "data at risk: " says
+	 * that somebody was using it.
 	 */
 	int (*sweep)(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg);
 };

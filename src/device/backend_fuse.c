@@ -17,6 +17,7 @@
 #include "io/loop.h"
 
 #define RELEASE_NS (250 * NS_PER_MS) /* from the last close() until we are told */
+#define LET_GO_NS  (2 * NS_PER_S)    /* for the kernel, once there is no way back */
 #define OPENERS    64
 
 struct blk_dev {
@@ -117,13 +118,13 @@ static int fuse_holders(struct blk_dev *d, struct holders *h)
 
 static int fuse_flush(struct blk_dev *d)
 {
-	return fuse_file_flush(d->file);
+	return fuse_file_flush(d->file, clock_now_ns() + BACKEND_FLUSH_NS);
 }
 
 static int fuse_stop(struct blk_dev *d, bool force, int timeout_ms)
 {
-	const uint64_t deadline_ns = backend_deadline_ns(timeout_ms);
-	struct fuse_guard *guard = NULL;
+	const uint64_t least_ns = clock_now_ns() + LET_GO_NS;
+	uint64_t deadline_ns = backend_deadline_ns(timeout_ms);
 	int r;
 
 	if (!force) {
@@ -134,11 +135,9 @@ static int fuse_stop(struct blk_dev *d, bool force, int timeout_ms)
 			return -EBUSY;
 	}
 	fuse_file_gate(d->file, true);
-	r = fuse_guard_begin(&guard, d->file, deadline_ns);
-	if (r)
-		return r;
+	if (deadline_ns < least_ns)
+		deadline_ns = least_ns;
 	r = fuse_file_stop(d->file, deadline_ns);
-	(void)fuse_guard_end(guard);
 	if (r == 0)
 		backend_remove_dir(d->dir);
 	return r;
@@ -156,7 +155,7 @@ static struct blk_dev *fuse_free(struct blk_dev *d)
 
 static int fuse_changed(struct blk_dev *d, const struct blk_limits *limits)
 {
-	return fuse_file_changed(d->file, limits);
+	return fuse_file_changed(d->file, limits, clock_now_ns() + BACKEND_FLUSH_NS);
 }
 
 static bool fuse_failed(const struct blk_dev *d)

@@ -8,9 +8,11 @@
  * claiming a partition; opens without O_EXCL cannot be kept out, and are noticed
  * when the device is detached.
  *
- * Between gate and stop the process has no descriptor of the device: then the last
+ * While the gate is open the process has no descriptor of the device: then the last
  * close by its users has the meaning it has for any disk, which is that the kernel
  * writes its cache back and forgets it.
+ *
+ * What may do I/O on the device is done apart (apart.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "device/apart.h"
 #include "device/backend_private.h"
 #include "device/privilege.h"
 #include "device/sysblock.h"
@@ -32,7 +35,9 @@
 #define MAX_SECTORS_KB 1024 /* of one FUSE request */
 #define START_NS       (60 * NS_PER_S)
 #define PROBER_NS      (500 * NS_PER_MS) /* patience with those who only look, like udev */
+#define CLOSE_NS       (60 * NS_PER_S)   /* a close with nothing to write back takes no time */
 #define STEP_NS        (10 * NS_PER_MS)
+#define LET_GO_NS      (2 * NS_PER_S) /* for the kernel, once there is no way back */
 
 struct blk_dev {
 	struct fuse_file *file;
@@ -79,42 +84,60 @@ static bool is_attached(const struct blk_dev *d)
 	       (strcmp(backing, "/disk") == 0 && fuse_file_n_opens(d->file) > 0);
 }
 
+/* ---- gate ------------------------------------------------------------------------ */
+
+static int gate_fd(struct blk_dev *d)
+{
+	int fd;
+
+	pthread_mutex_lock(&d->lock);
+	fd = d->gate_fd;
+	pthread_mutex_unlock(&d->lock);
+	return fd;
+}
+
+static int nothing_apart(void *arg)
+{
+	return 0;
+}
+
+/* Apart, as the last close of a device writes its cache back. */
+static void close_claim(struct blk_dev *d)
+{
+	char none = 0;
+	struct apart a = {
+		.run = nothing_apart, .arg = &none, .n_arg = sizeof(none), .fd = -1, .give = true};
+
+	pthread_mutex_lock(&d->lock);
+	a.fd = TAKE_FD(d->gate_fd);
+	pthread_mutex_unlock(&d->lock);
+	if (a.fd >= 0)
+		(void)apart_run(&a, clock_now_ns() + CLOSE_NS);
+}
+
 /* ---- start ------------------------------------------------------------------- */
 
-static void set_queue_limits(const struct blk_dev *d, const struct blk_limits *l)
+/* Apart: sysfs waits for I/O under way. */
+static void set_queue_limits(const char *name, const struct blk_limits *l)
 {
 	uint64_t kb = l->max_transfer_bytes / 1024;
 
-	/* None of this is needed for correctness; a kernel that refuses has its own. */
+	/*
+	 * Not needed for correctness; a kernel that refuses has its own. Discarding is not
+	 * limited here: a limit of 0 cannot be lifted again while the number exists.
+	 */
 	if (kb == 0 || kb > MAX_SECTORS_KB)
 		kb = MAX_SECTORS_KB;
 	if (kb >= 4)
-		(void)priv_queue_limit(d->name, "max_sectors_kb", kb);
-	/*
-	 * The driver asks for discarding and for zeroes in the same words. Where
-	 * discarded blocks need not read as zero the words mean zeroes, and a discard
-	 * would write a whole disk. What is set here outlives whom it was set for.
-	 */
-	(void)priv_queue_limit(d->name, "discard_max_bytes",
-			       l->discard_zeroes && l->can_discard
-				       ? sys_queue_limit(d->name, "discard_max_hw_bytes")
-				       : 0);
+		(void)priv_queue_limit(name, "max_sectors_kb", kb);
 }
 
-/* The settings belong to the number, not to what is attached: leave it as it was. */
+/* Apart. The settings belong to the number, not to what is attached: leave it as it was. */
 static void reset_number(const struct blk_dev *d, int fd)
 {
 	(void)priv_block_set_read_only(fd, false);
-	backend_reset_queue(d->name);
 	if (d->max_sectors_kb > 0)
 		(void)priv_queue_limit(d->name, "max_sectors_kb", d->max_sectors_kb);
-}
-
-static int set_read_only(const struct blk_dev *d, bool read_only)
-{
-	CLEANUP(closep) int fd = priv_block_open(d->name, d->devno, O_RDONLY);
-
-	return fd < 0 ? fd : priv_block_set_read_only(fd, read_only);
 }
 
 /* Where /dev is not kept by the kernel somebody has to make the nodes. */
@@ -128,24 +151,61 @@ static void make_partition_nodes(const struct blk_dev *d)
 		(void)priv_block_node(b.v[k].name, b.v[k].devno);
 }
 
-static int attach(struct blk_dev *d, const struct blk_dev_cfg *cfg)
+struct attach_step {
+	const struct fuse_file *file;
+	struct blk_limits limits;
+	char name[32];
+	dev_t devno;
+	uint64_t max_sectors_kb;
+};
+
+static int attach_apart(void *arg)
 {
-	CLEANUP(closep) int fd = open(fuse_file_path(d->file), O_RDWR | O_CLOEXEC);
+	struct attach_step *s = arg;
+	CLEANUP(closep) int file_fd = fuse_file_open(s->file, O_RDWR);
+	CLEANUP(closep) int fd = -1;
 	int r;
 
-	if (fd < 0)
-		return -errno;
-	fuse_file_gate(d->file, true);
-	r = priv_loop_attach(fd, cfg->name, cfg->limits.block_bytes, d->name, &d->devno);
+	if (file_fd < 0)
+		return file_fd;
+	/* The partition table is read by the way, which takes as long as the unit takes. */
+	r = priv_loop_attach(file_fd, fuse_file_path(s->file), s->limits.block_bytes, s->name,
+			     &s->devno);
 	if (r)
 		return r;
+	fd = priv_block_open(s->name, s->devno, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	r = priv_block_set_read_only(fd, s->limits.read_only);
+	if (r == 0 && !apart_commit())
+		r = -ECANCELED;
+	if (r) {
+		(void)priv_block_set_read_only(fd, false);
+		(void)priv_loop_detach_later(fd);
+		return r;
+	}
+	s->max_sectors_kb = sys_queue_limit(s->name, "max_sectors_kb");
+	set_queue_limits(s->name, &s->limits);
+	return 0;
+}
+
+static int attach(struct blk_dev *d, const struct blk_dev_cfg *cfg)
+{
+	struct attach_step s = {.file = d->file, .limits = cfg->limits};
+	const struct apart a = {.run = attach_apart, .arg = &s, .n_arg = sizeof(s), .fd = -1};
+	int r;
+
+	fuse_file_gate(d->file, true);
+	r = apart_run(&a, clock_now_ns() + START_NS);
+	if (r)
+		return r;
+	strcpy(d->name, s.name);
 	snprintf(d->path, sizeof(d->path), "/dev/%s", d->name);
+	d->devno = s.devno;
+	d->max_sectors_kb = s.max_sectors_kb;
 	d->read_only = cfg->limits.read_only;
-	d->max_sectors_kb = sys_queue_limit(d->name, "max_sectors_kb");
-	r = set_read_only(d, d->read_only);
-	set_queue_limits(d, &cfg->limits);
 	make_partition_nodes(d);
-	return r;
+	return 0;
 }
 
 static int loop_stop_dev(struct blk_dev *d, bool force, int timeout_ms);
@@ -154,8 +214,7 @@ static struct blk_dev *loop_free_dev(struct blk_dev *d)
 {
 	if (!d)
 		return NULL;
-	if (d->gate_fd >= 0)
-		close(d->gate_fd);
+	close_claim(d);
 	fuse_file_free(d->file);
 	pthread_mutex_destroy(&d->lock);
 	free(d->dir);
@@ -166,7 +225,6 @@ static struct blk_dev *loop_free_dev(struct blk_dev *d)
 static int loop_start(struct blk_dev **ret_dev, const struct blk_dev_cfg *cfg)
 {
 	struct blk_dev *d = calloc(1, sizeof(*d));
-	struct fuse_guard *guard = NULL;
 	int r;
 
 	if (!d)
@@ -174,18 +232,12 @@ static int loop_start(struct blk_dev **ret_dev, const struct blk_dev_cfg *cfg)
 	pthread_mutex_init(&d->lock, NULL);
 	d->gate_fd = -1;
 	r = cfg->user_mode ? -EPERM : backend_serve(&d->file, &d->dir, cfg, true);
-	if (r) {
-		loop_free_dev(d);
-		return r;
-	}
-	/* The partition table is read by the way, which takes as long as the unit takes. */
-	r = fuse_guard_begin(&guard, d->file, clock_now_ns() + START_NS);
-	if (r == 0)
+	if (r == 0) {
 		r = attach(d, cfg);
-	if (fuse_guard_end(guard))
-		r = -ETIMEDOUT;
+		if (r)
+			(void)loop_stop_dev(d, true, 5000);
+	}
 	if (r) {
-		(void)loop_stop_dev(d, true, 5000);
 		loop_free_dev(d);
 		return r;
 	}
@@ -201,18 +253,6 @@ static const char *loop_path(const struct blk_dev *d)
 static dev_t loop_devno(const struct blk_dev *d)
 {
 	return d->devno;
-}
-
-/* ---- gate ------------------------------------------------------------------------ */
-
-static int gate_fd(struct blk_dev *d)
-{
-	int fd;
-
-	pthread_mutex_lock(&d->lock);
-	fd = d->gate_fd;
-	pthread_mutex_unlock(&d->lock);
-	return fd;
 }
 
 static int loop_close_gate(struct blk_dev *d)
@@ -241,30 +281,45 @@ static int loop_close_gate(struct blk_dev *d)
 
 static void loop_open_gate(struct blk_dev *d)
 {
-	int fd;
+	close_claim(d);
+}
 
-	pthread_mutex_lock(&d->lock);
-	fd = TAKE_FD(d->gate_fd);
-	pthread_mutex_unlock(&d->lock);
-	if (fd >= 0)
-		close(fd);
+/* A step on the device that its argument names. */
+struct dev_step {
+	const struct blk_dev *d;
+	struct blk_limits limits;
+	bool force;
+};
+
+static int run_step(const struct blk_dev *d, int (*run)(void *arg), int fd, bool force,
+		    uint64_t deadline_ns)
+{
+	struct dev_step s = {.d = d, .force = force};
+	const struct apart a = {.run = run, .arg = &s, .n_arg = sizeof(s), .fd = fd};
+
+	return apart_run(&a, deadline_ns);
+}
+
+static int try_claim_apart(void *arg)
+{
+	const struct dev_step *s = arg;
+	const int fd = priv_block_open(s->d->name, s->d->devno, O_RDONLY | O_EXCL);
+
+	return fd < 0 ? fd : 0;
 }
 
 static int loop_holders(struct blk_dev *d, struct holders *h)
 {
 	const size_t n_before = h->n;
 	struct holder one = {.kind = HOLDER_EXCLUSIVE};
-	int r, fd;
+	int r;
 
 	if (!is_attached(d))
 		return 0;
 	r = holders_scan_block(h, d->devno, getpid());
 	if (r || h->n > n_before || gate_fd(d) >= 0)
 		return r;
-	fd = priv_block_open(d->name, d->devno, O_RDONLY | O_EXCL);
-	if (fd >= 0)
-		close(fd);
-	if (fd != -EBUSY)
+	if (run_step(d, try_claim_apart, -1, false, clock_now_ns() + CLOSE_NS) != -EBUSY)
 		return 0;
 	snprintf(one.device, sizeof(one.device), "%s", d->path);
 	return holders_add(h, &one);
@@ -273,8 +328,9 @@ static int loop_holders(struct blk_dev *d, struct holders *h)
 /* ---- flush ------------------------------------------------------------------------ */
 
 /* Disk and partitions have a cache each. */
-static int flush_caches(const struct blk_dev *d)
+static int flush_apart(void *arg)
 {
+	const struct blk_dev *d = ((const struct dev_step *)arg)->d;
 	CLEANUP(sys_blocks_clear) struct sys_blocks b = {0};
 	int r = sys_blocks_load(&b, d->devno);
 
@@ -292,130 +348,157 @@ static int flush_caches(const struct blk_dev *d)
 
 static int loop_flush(struct blk_dev *d)
 {
-	int r = is_attached(d) ? flush_caches(d) : 0;
+	const uint64_t deadline_ns = clock_now_ns() + BACKEND_FLUSH_NS;
+	int r = 0;
 
+	if (is_attached(d))
+		r = run_step(d, flush_apart, -1, false, deadline_ns);
 	/* A write-protected device has no flush of its own. */
-	return r ? r : fuse_file_flush(d->file);
+	return r ? r : fuse_file_flush(d->file, deadline_ns);
 }
 
 /* ---- stop ------------------------------------------------------------------------- */
 
+/* The claim, when there is one; else a descriptor of the step's own. */
+static int step_fd(const struct dev_step *s)
+{
+	if (s->d->gate_fd >= 0)
+		return APART_FD;
+	return priv_block_open(s->d->name, s->d->devno, O_RDONLY | (s->force ? 0 : O_EXCL));
+}
+
 /*
  * Nothing may be written between the last flush and the detaching, by someone who
  * opens and closes the device in that moment: write protection shuts even those out
- * who have it open already, without touching what they did before. So that nobody
- * else gets an error from that, one looks first whether there is a user.
+ * who have it open already, without touching what they did before.
  */
-static int detach_once(const struct blk_dev *d, int fd)
+static int detach_apart(void *arg)
+{
+	const struct dev_step *s = arg;
+	const int fd = step_fd(s);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = priv_block_set_read_only(fd, true);
+	if (r)
+		return r;
+	if (fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && !apart_commit())
+		r = -ECANCELED;
+	if (r == 0)
+		r = priv_loop_detach(fd);
+	if (r == 0)
+		reset_number(s->d, fd);
+	else if (r != -ENXIO)
+		(void)priv_block_set_read_only(fd, s->d->read_only);
+	return r;
+}
+
+static int detach_later_apart(void *arg)
+{
+	const struct dev_step *s = arg;
+	const int fd = step_fd(s);
+
+	if (fd < 0)
+		return fd;
+	reset_number(s->d, fd);
+	return priv_loop_detach_later(fd);
+}
+
+/* One looks for users first, so that none of them gets an error from the write protection. */
+static int detach_once(struct blk_dev *d, bool force, uint64_t deadline_ns)
 {
 	CLEANUP(holders_clear) struct holders h = {0};
 	int r = holders_scan_block(&h, d->devno, getpid());
 
 	if (r == 0 && h.n > 0)
 		r = -EBUSY;
-	if (r == 0)
-		r = priv_block_set_read_only(fd, true);
-	if (r)
-		return r;
-	if (fsync(fd) < 0)
-		r = -errno;
-	if (r == 0)
-		r = priv_loop_detach(fd);
-	if (r == 0)
-		reset_number(d, fd);
-	else if (r != -ENXIO)
-		(void)priv_block_set_read_only(fd, d->read_only);
-	return r;
-}
-
-static int detach_politely(const struct blk_dev *d, int fd, uint64_t deadline_ns)
-{
-	const uint64_t now_ns = clock_now_ns();
-	int r;
-
-	if (deadline_ns > now_ns + PROBER_NS)
-		deadline_ns = now_ns + PROBER_NS;
-	while ((r = detach_once(d, fd)) == -EBUSY && clock_now_ns() < deadline_ns)
-		nap();
-	return r == -ENXIO ? 0 : r;
+	return r ? r : run_step(d, detach_apart, gate_fd(d), force, deadline_ns);
 }
 
 static int detach(struct blk_dev *d, bool force, uint64_t deadline_ns)
 {
-	CLEANUP(closep) int fd = -1;
-	int gate, r;
+	const uint64_t now_ns = clock_now_ns();
+	const uint64_t patience_ns =
+		deadline_ns < now_ns + PROBER_NS ? deadline_ns : now_ns + PROBER_NS;
+	int r;
 
-	if (!d->devno || !is_attached(d)) {
-		loop_open_gate(d);
+	if (!d->devno || !is_attached(d))
 		return 0;
-	}
-	gate = gate_fd(d);
-	if (gate < 0) {
-		/* Not claimed: only force() may go on beside other users. */
-		fd = priv_block_open(d->name, d->devno, O_RDONLY | (force ? 0 : O_EXCL));
-		if (fd < 0)
-			return fd;
-	}
-	r = detach_politely(d, gate < 0 ? fd : gate, deadline_ns);
-	if (r && force) {
+	while ((r = detach_once(d, force, deadline_ns)) == -EBUSY && clock_now_ns() < patience_ns)
+		nap();
+	if (r && r != -ENXIO && force) {
 		/* From here their I/O fails, and the device goes with its last user. */
 		fuse_file_abort(d->file);
-		reset_number(d, gate < 0 ? fd : gate);
-		r = priv_loop_detach_later(gate < 0 ? fd : gate);
-		r = r == -ENXIO ? 0 : r;
+		r = run_step(d, detach_later_apart, gate_fd(d), true, clock_now_ns() + CLOSE_NS);
 	}
-	if (r == 0) {
-		d->is_detached = true;
-		loop_open_gate(d); /* the close that ends it */
-	}
+	return r == -ENXIO ? 0 : r;
+}
+
+/* The device is no more, or cut off: the file under it goes too. */
+static int stop_file(struct blk_dev *d, bool force, uint64_t deadline_ns)
+{
+	const uint64_t least_ns = clock_now_ns() + LET_GO_NS;
+	int r;
+
+	if (deadline_ns < least_ns)
+		deadline_ns = least_ns;
+	close_claim(d); /* the close that ends the device */
+	/* The driver lets go of the file when that is done. */
+	if (!fuse_file_failed(d->file) && fuse_file_wait_closed(d->file, deadline_ns) < 0 && !force)
+		return -ETIMEDOUT;
+	r = fuse_file_stop(d->file, deadline_ns);
+	if (r == 0)
+		backend_remove_dir(d->dir);
 	return r;
 }
 
 static int loop_stop_dev(struct blk_dev *d, bool force, int timeout_ms)
 {
 	const uint64_t deadline_ns = backend_deadline_ns(timeout_ms);
-	struct fuse_guard *guard = NULL;
-	int r;
+	int r = d->is_detached ? 0 : detach(d, force, deadline_ns);
 
-	if (!d->file)
-		return 0;
-	r = fuse_guard_begin(&guard, d->file, deadline_ns);
 	if (r)
 		return r;
-	r = d->is_detached ? 0 : detach(d, force, deadline_ns);
-	/* The driver lets go of the file when the device is no more. */
-	if (r == 0 && !fuse_file_failed(d->file) &&
-	    fuse_file_wait_closed(d->file, deadline_ns) < 0 && !force)
-		r = -ETIMEDOUT;
-	if (r == 0)
-		r = fuse_file_stop(d->file, deadline_ns);
-	(void)fuse_guard_end(guard);
-	if (r == 0)
-		backend_remove_dir(d->dir);
-	return r;
+	d->is_detached = true;
+	return stop_file(d, force, deadline_ns);
 }
 
 /* ---- changes ---------------------------------------------------------------------- */
 
+static int change_apart(void *arg)
+{
+	const struct dev_step *s = arg;
+	CLEANUP(closep) int fd = priv_block_open(s->d->name, s->d->devno, O_RDONLY);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = priv_loop_resize(fd);
+	if (r == 0)
+		r = priv_block_set_read_only(fd, s->limits.read_only);
+	if (r == 0)
+		set_queue_limits(s->d->name, &s->limits);
+	return r;
+}
+
 static int loop_changed(struct blk_dev *d, const struct blk_limits *limits)
 {
-	CLEANUP(closep) int fd = -1;
-	int r = fuse_file_changed(d->file, limits);
+	const uint64_t deadline_ns = clock_now_ns() + BACKEND_FLUSH_NS;
+	struct dev_step s = {.d = d, .limits = *limits};
+	const struct apart a = {.run = change_apart, .arg = &s, .n_arg = sizeof(s), .fd = -1};
+	int r = fuse_file_changed(d->file, limits, deadline_ns);
 
 	if (r)
 		return r;
 	if (!is_attached(d))
 		return -ENODEV;
-	fd = priv_block_open(d->name, d->devno, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	r = priv_loop_resize(fd);
-	if (r == 0)
-		r = priv_block_set_read_only(fd, limits->read_only);
+	r = apart_run(&a, deadline_ns);
 	if (r)
 		return r;
 	d->read_only = limits->read_only;
-	set_queue_limits(d, limits);
 	make_partition_nodes(d);
 	return 0;
 }

@@ -11,13 +11,20 @@
 #include "device/backend.h"
 #include "device/fuse_file.h"
 #include "device/holders.h"
+#include "io/loop.h"
 
 /*
- * Makes <devices_dir>/<name> and serves the unit there. @any_write: see struct
+ * The longest wait for the unit. It answers every request sooner than that; this
+ * is for the day when it does not.
+ */
+#define BACKEND_FLUSH_NS (180 * NS_PER_S)
+
+/*
+ * Makes <devices_dir>/<name> and serves the unit there. @for_loop: see struct
  * fuse_file_cfg. -EINVAL for a name that is no file name.
  */
 int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_dev_cfg *cfg,
-		  bool any_write);
+		  bool for_loop);
 
 /* Removes the directory; it may be gone. */
 void backend_remove_dir(const char *dir);
@@ -30,9 +37,6 @@ int backend_why(char *why, size_t n, const char *what, int r);
 
 /* Can FUSE be used at all? */
 int backend_probe_fuse(bool user_mode, char *why, size_t n);
-
-/* Gives the loop device back the limits on discarding that it has by itself. */
-void backend_reset_queue(const char *name);
 
 /* Backends' sweep(): both remove whatever is there, as a service may be started with another. */
 int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg);

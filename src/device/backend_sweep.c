@@ -3,10 +3,11 @@
  * What a dead service left behind
  *
  * With the service its FUSE connections died, so all I/O on what is left fails at
- * once; nothing here has to wait for an answer. From the top down: file systems on
- * loop devices on our files, the loop devices, our mounts, their directories. A
- * file system that was mounted on a device when the service died may have lost
- * writes, and that is said.
+ * once. Where one has not died, because a thread of the dead service waits for it in
+ * the kernel, it is cut off first; nothing has to wait for an answer then. From the
+ * top down: file systems on loop devices on our files, the loop devices, our mounts,
+ * their directories. A file system that was mounted on a device when the service died
+ * may have lost writes, and that is said.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "device/apart.h"
 #include "device/backend_private.h"
 #include "device/fusermount.h"
 #include "device/privilege.h"
@@ -26,6 +28,7 @@
 #include "io/loop.h"
 
 #define UMOUNT_NS (10 * NS_PER_S)
+#define STEP_NS   (30 * NS_PER_S)
 #define DISK_INO  2
 
 struct sweep {
@@ -86,30 +89,69 @@ static void sweep_holders(struct sweep *s, struct holders *h)
 	}
 }
 
+struct loop_step {
+	char name[32];
+	dev_t devno;
+	char label[64];
+	dev_t file_devno;
+};
+
+static int label_apart(void *arg)
+{
+	struct loop_step *s = arg;
+	CLEANUP(closep) int fd = priv_block_open(s->name, s->devno, O_RDONLY);
+
+	return fd < 0 ? fd : priv_loop_label(fd, s->label, &s->file_devno);
+}
+
+static int detach_apart(void *arg)
+{
+	const struct loop_step *s = arg;
+	CLEANUP(closep) int fd = priv_block_open(s->name, s->devno, O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	(void)priv_block_set_read_only(fd, false);
+	return priv_loop_detach_later(fd);
+}
+
+static int run_step(struct loop_step *s, int (*run)(void *arg))
+{
+	const struct apart a = {.run = run, .arg = s, .n_arg = sizeof(*s), .fd = -1};
+
+	return apart_run(&a, clock_now_ns() + STEP_NS);
+}
+
+/*
+ * Where our file system was unmounted lazily its path is no more to be seen. The
+ * label that the device was given remembers it, as far as there was room.
+ */
+static bool is_ours(struct sweep *s, struct loop_step *step, const char *backing)
+{
+	if (is_below(s, backing))
+		return true;
+	if (strcmp(backing, "/disk") != 0 || run_step(step, label_apart) != 0 ||
+	    !is_below(s, step->label))
+		return false;
+	(void)priv_fuse_abort(step->file_devno);
+	return true;
+}
+
 static int sweep_loop(void *arg, const char *name, const char *backing)
 {
 	struct sweep *s = arg;
+	struct loop_step step = {.devno = sys_block_devno(name)};
 	CLEANUP(holders_clear) struct holders h = {0};
 	char now[PATH_MAX];
-	dev_t devno;
-	int fd, r;
+	int r;
 
-	if (!is_below(s, backing))
+	snprintf(step.name, sizeof(step.name), "%.31s", name);
+	if (!step.devno || !is_ours(s, &step, backing))
 		return 0;
-	devno = sys_block_devno(name);
-	if (!devno)
-		return 0;
-	r = holders_scan_block(&h, devno, getpid());
+	r = holders_scan_block(&h, step.devno, getpid());
 	note_failure(s, r);
 	sweep_holders(s, &h);
-	fd = priv_block_open(name, devno, O_RDONLY);
-	r = fd;
-	if (fd >= 0) {
-		(void)priv_block_set_read_only(fd, false);
-		backend_reset_queue(name);
-		r = priv_loop_detach_later(fd);
-		close(fd);
-	}
+	r = run_step(&step, detach_apart);
 	if (r == -ENXIO)
 		return 0;
 	note_failure(s, r);
@@ -139,8 +181,6 @@ static void sweep_mount(struct sweep *s, const char *dir, dev_t devno)
 		holder_text(&h.v[k], text, sizeof(text));
 		say(s, "data at risk: %s, and the service behind it died", text);
 	}
-	/* Should anything still answer, or not answer, for it: no longer. */
-	(void)priv_fuse_abort(devno);
 	r = priv_umount(dir, true);
 	if (r == -EPERM)
 		r = fusermount_umount(dir, true, clock_now_ns() + UMOUNT_NS);
@@ -163,7 +203,12 @@ static void iter_freep(struct libmnt_iter **i)
 	mnt_free_iter(*i);
 }
 
-static int sweep_mounts(struct sweep *s)
+static void abort_mount(struct sweep *s, const char *dir, dev_t devno)
+{
+	(void)priv_fuse_abort(devno);
+}
+
+static int each_mount(struct sweep *s, void (*each)(struct sweep *s, const char *dir, dev_t devno))
 {
 	CLEANUP(table_unrefp) struct libmnt_table *table = mnt_new_table();
 	CLEANUP(iter_freep) struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_BACKWARD);
@@ -180,7 +225,7 @@ static int sweep_mounts(struct sweep *s)
 		const char *dir = mnt_fs_get_target(fs);
 
 		if (type && dir && strcmp(type, PRIV_FUSE_TYPE) == 0 && is_below(s, dir))
-			sweep_mount(s, dir, mnt_fs_get_devno(fs));
+			each(s, dir, mnt_fs_get_devno(fs));
 	}
 	return 0;
 }
@@ -192,7 +237,8 @@ int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *w
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
+	note_failure(&s, each_mount(&s, abort_mount));
 	note_failure(&s, sys_loop_each(sweep_loop, &s));
-	note_failure(&s, sweep_mounts(&s));
+	note_failure(&s, each_mount(&s, sweep_mount));
 	return s.result;
 }

@@ -17,11 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "device/apart.h"
 #include "device/fuse_private.h"
 #include "device/fusermount.h"
 #include "device/privilege.h"
@@ -107,6 +109,8 @@ static void file_destroy(struct fuse_file *f)
 	if (f->null_fd >= 0)
 		close(f->null_fd);
 	fuse_pool_free(f);
+	if (f->own_tid)
+		munmap(f->own_tid, sizeof(*f->own_tid));
 	pthread_mutex_destroy(&f->lock);
 	pthread_cond_destroy(&f->idle_cond);
 	free(f->dir);
@@ -146,6 +150,22 @@ static void on_loop_free(void *arg)
 
 /* ---- waiting --------------------------------------------------------------- */
 
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
+				 .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+static void cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 void fuse_file_signal(struct fuse_file *f)
 {
 	pthread_mutex_lock(&f->lock);
@@ -155,10 +175,7 @@ void fuse_file_signal(struct fuse_file *f)
 
 static int wait_zero(struct fuse_file *f, const atomic_uint *what, uint64_t deadline_ns)
 {
-	const struct timespec until = {
-		.tv_sec = (time_t)(deadline_ns / NS_PER_S),
-		.tv_nsec = (long)(deadline_ns % NS_PER_S),
-	};
+	const struct timespec until = timespec_of(deadline_ns);
 	int r = 0;
 
 	atomic_fetch_add(&f->n_waiters, 1);
@@ -178,21 +195,34 @@ int fuse_file_wait_closed(struct fuse_file *f, uint64_t deadline_ns)
 
 /* ---- start ------------------------------------------------------------------ */
 
-static void sync_init(struct fuse_file *f)
+/* What file_new() can fail with comes here. */
+static int file_take_resources(struct fuse_file *f, const struct fuse_file_cfg *cfg)
 {
-	pthread_condattr_t attr;
+	void *page;
+	int r = fuse_pool_new(f);
 
-	pthread_mutex_init(&f->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&f->idle_cond, &attr);
-	pthread_condattr_destroy(&attr);
+	if (r)
+		return r;
+	page = mmap(NULL, sizeof(*f->own_tid), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		    -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	f->own_tid = page;
+	f->dir = strdup(cfg->dir);
+	if (!f->dir)
+		return -ENOMEM;
+	if (asprintf(&f->path, "%s/disk", cfg->dir) < 0) {
+		f->path = NULL;
+		return -ENOMEM;
+	}
+	f->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return f->null_fd < 0 ? -errno : 0;
 }
 
 static int file_new(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg)
 {
 	struct fuse_file *f = calloc(1, sizeof(*f));
-	int r = -ENOMEM;
+	int r;
 
 	if (!f)
 		return -ENOMEM;
@@ -200,7 +230,7 @@ static int file_new(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg
 	f->lu = cfg->lu;
 	f->limits = cfg->limits;
 	f->user_mode = cfg->user_mode;
-	f->any_write = cfg->any_write;
+	f->for_loop = cfg->for_loop;
 	f->uid = geteuid();
 	f->gid = getegid();
 	f->null_fd = -1;
@@ -211,20 +241,9 @@ static int file_new(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg
 	list_init(&f->reap.node);
 	f->reap.run = reap_run;
 	clock_gettime(CLOCK_REALTIME, &f->born);
-	sync_init(f);
-	r = fuse_pool_new(f);
-	if (r == 0) {
-		f->dir = strdup(cfg->dir);
-		if (!f->dir || asprintf(&f->path, "%s/disk", cfg->dir) < 0) {
-			f->path = NULL;
-			r = -ENOMEM;
-		}
-	}
-	if (r == 0) {
-		f->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (f->null_fd < 0)
-			r = -errno;
-	}
+	pthread_mutex_init(&f->lock, NULL);
+	cond_init(&f->idle_cond);
+	r = file_take_resources(f, cfg);
 	if (r) {
 		file_destroy(f);
 		return r;
@@ -289,16 +308,36 @@ static int file_mount(struct fuse_file *f, const char *source)
 	return 0;
 }
 
-/* Asks the server itself, not what the kernel remembers. */
-static int file_stat(struct fuse_file *f)
+struct stat_step {
+	const struct fuse_file *f;
+	dev_t st_dev;
+	ino_t st_ino;
+};
+
+/* Asks the server itself, not what the kernel remembers, which then knows it too. */
+static int stat_apart(void *arg)
 {
+	struct stat_step *s = arg;
 	struct statx stx;
 
-	if (statx(AT_FDCWD, f->path, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+	if (statx(AT_FDCWD, s->f->path, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
 		  &stx) < 0)
 		return -errno;
-	f->st_dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-	f->st_ino = stx.stx_ino;
+	s->st_dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	s->st_ino = stx.stx_ino;
+	return 0;
+}
+
+static int file_stat(struct fuse_file *f, uint64_t deadline_ns)
+{
+	struct stat_step s = {.f = f};
+	const struct apart a = {.run = stat_apart, .arg = &s, .n_arg = sizeof(s), .fd = -1};
+	int r = apart_run(&a, deadline_ns);
+
+	if (r)
+		return r;
+	f->st_dev = s.st_dev;
+	f->st_ino = s.st_ino;
 	return 0;
 }
 
@@ -310,7 +349,6 @@ static int umount_once(const struct fuse_file *f, bool lazy, uint64_t deadline_n
 
 int fuse_file_start(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg)
 {
-	struct fuse_guard *guard = NULL;
 	struct fuse_file *f;
 	int r;
 
@@ -324,12 +362,7 @@ int fuse_file_start(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg
 	r = file_mount(f, cfg->source);
 	if (r == 0) {
 		loop_call(f->loop, on_loop_watch, f);
-		r = fuse_guard_begin(&guard, f, clock_now_ns() + START_NS);
-	}
-	if (r == 0) {
-		r = file_stat(f);
-		if (fuse_guard_end(guard))
-			r = -ETIMEDOUT;
+		r = file_stat(f, clock_now_ns() + START_NS);
 	}
 	if (r == 0) {
 		*ret_file = f;
@@ -404,63 +437,106 @@ void fuse_file_gate(struct fuse_file *f, bool closed)
 	atomic_store(&f->is_closed, closed);
 }
 
+int fuse_file_open(const struct fuse_file *f, int flags)
+{
+	int fd;
+
+	atomic_store(f->own_tid, (int)gettid());
+	fd = open(f->path, flags | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	atomic_store(f->own_tid, 0);
+	return fd;
+}
+
+/* A flush of the unit. Two have a hold on it: who waits, and the unit. */
 struct flush_call {
-	struct fuse_file *f;
+	struct lu *lu;
 	struct blk_req blk;
-	atomic_uint is_open;
+	pthread_mutex_t lock;
+	pthread_cond_t done_cond;
+	bool is_done, is_alone;
 };
+
+static void flush_call_free(struct flush_call *c)
+{
+	pthread_cond_destroy(&c->done_cond);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
 
 static void flush_done(struct blk_req *r)
 {
 	struct flush_call *c = r->user;
-	struct fuse_file *f = c->f;
+	bool is_alone;
 
-	pthread_mutex_lock(&f->lock);
-	atomic_store(&c->is_open, 0); /* the waiter may be gone as soon as the lock is */
-	pthread_cond_broadcast(&f->idle_cond);
-	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_lock(&c->lock);
+	c->is_done = true;
+	is_alone = c->is_alone;
+	pthread_cond_signal(&c->done_cond);
+	pthread_mutex_unlock(&c->lock);
+	if (is_alone)
+		flush_call_free(c);
 }
 
 static void on_loop_flush(void *arg)
 {
 	struct flush_call *c = arg;
 
-	list_init(&c->blk.node);
-	blk_submit(c->f->lu, &c->blk);
+	blk_submit(c->lu, &c->blk);
 }
 
-static int flush_unit(struct fuse_file *f)
+static int flush_unit(struct fuse_file *f, uint64_t deadline_ns)
 {
-	struct flush_call c = {
-		.f = f,
-		.blk = {.op = BLK_FLUSH, .done = flush_done, .user = &c},
-		.is_open = 1,
-	};
+	const struct timespec until = timespec_of(deadline_ns);
+	struct flush_call *c = calloc(1, sizeof(*c));
+	bool is_done;
+	int r = 0;
 
-	loop_call(f->loop, on_loop_flush, &c);
-	/* The unit ends every request in bounded time. */
-	(void)wait_zero(f, &c.is_open, UINT64_MAX / 2);
-	return c.blk.result < 0 ? -fuse_errno(c.blk.result) : 0;
+	if (!c)
+		return -ENOMEM;
+	c->lu = f->lu;
+	c->blk = (struct blk_req){.op = BLK_FLUSH, .done = flush_done, .user = c};
+	list_init(&c->blk.node);
+	pthread_mutex_init(&c->lock, NULL);
+	cond_init(&c->done_cond);
+	loop_call(f->loop, on_loop_flush, c);
+	pthread_mutex_lock(&c->lock);
+	while (!c->is_done && r == 0)
+		r = pthread_cond_timedwait(&c->done_cond, &c->lock, &until);
+	is_done = c->is_done;
+	c->is_alone = !is_done;
+	r = is_done ? -fuse_errno(c->blk.result) : -ETIMEDOUT;
+	pthread_mutex_unlock(&c->lock);
+	if (is_done)
+		flush_call_free(c);
+	return r;
 }
+
+struct flush_step {
+	const struct fuse_file *f;
+};
 
 /* Also what was written through memory maps, and errors that nobody was told of yet. */
-static int flush_cache(struct fuse_file *f)
+static int flush_apart(void *arg)
 {
-	CLEANUP(closep) int fd = -1;
+	const struct flush_step *s = arg;
+	int fd = fuse_file_open(s->f, O_RDONLY);
 
-	atomic_store(&f->own_tid, (int)gettid());
-	fd = open(f->path, O_RDONLY | O_CLOEXEC);
-	atomic_store(&f->own_tid, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int fuse_file_flush(struct fuse_file *f)
+int fuse_file_flush(struct fuse_file *f, uint64_t deadline_ns)
 {
-	int r = f->is_mounted && !fuse_file_failed(f) ? flush_cache(f) : 0;
+	struct flush_step s = {.f = f};
+	const struct apart a = {.run = flush_apart, .arg = &s, .n_arg = sizeof(s), .fd = -1};
+	int r = 0;
 
-	return r ? r : flush_unit(f);
+	if (f->is_mounted && !fuse_file_failed(f) && !f->for_loop)
+		r = apart_run(&a, deadline_ns);
+	return r ? r : flush_unit(f, deadline_ns);
 }
 
 struct limits_call {
@@ -475,7 +551,7 @@ static void on_loop_limits(void *arg)
 	c->f->limits = *c->limits;
 }
 
-int fuse_file_changed(struct fuse_file *f, const struct blk_limits *limits)
+int fuse_file_changed(struct fuse_file *f, const struct blk_limits *limits, uint64_t deadline_ns)
 {
 	struct limits_call c = {.f = f, .limits = limits};
 
@@ -487,7 +563,7 @@ int fuse_file_changed(struct fuse_file *f, const struct blk_limits *limits)
 		return -ENODEV;
 	/* Attributes only: to drop pages would wait for answers of ours. */
 	(void)fuse_lowlevel_notify_inval_inode(f->session, FUSE_INO_DISK, -1, 0);
-	return file_stat(f);
+	return file_stat(f, deadline_ns);
 }
 
 /* ---- the end -------------------------------------------------------------------- */
@@ -563,79 +639,4 @@ struct fuse_file *fuse_file_free(struct fuse_file *f)
 		return NULL;
 	loop_call(f->loop, on_loop_free, f);
 	return NULL;
-}
-
-/* ---- the guard ------------------------------------------------------------------ */
-
-struct fuse_guard {
-	struct fuse_file *f;
-	uint64_t deadline_ns;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t done_cond;
-	bool is_done, has_fired;
-};
-
-static void *guard_run(void *arg)
-{
-	struct fuse_guard *g = arg;
-	const struct timespec until = {
-		.tv_sec = (time_t)(g->deadline_ns / NS_PER_S),
-		.tv_nsec = (long)(g->deadline_ns % NS_PER_S),
-	};
-
-	pthread_mutex_lock(&g->lock);
-	while (!g->is_done && !g->has_fired) {
-		if (pthread_cond_timedwait(&g->done_cond, &g->lock, &until) == ETIMEDOUT &&
-		    !g->is_done) {
-			g->has_fired = true;
-			fuse_file_abort(g->f);
-		}
-	}
-	pthread_mutex_unlock(&g->lock);
-	return NULL;
-}
-
-int fuse_guard_begin(struct fuse_guard **ret_guard, struct fuse_file *f, uint64_t deadline_ns)
-{
-	struct fuse_guard *g = calloc(1, sizeof(*g));
-	pthread_condattr_t attr;
-	int r;
-
-	if (!g)
-		return -ENOMEM;
-	g->f = f;
-	g->deadline_ns = deadline_ns;
-	pthread_mutex_init(&g->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&g->done_cond, &attr);
-	pthread_condattr_destroy(&attr);
-	r = pthread_create(&g->thread, NULL, guard_run, g);
-	if (r) {
-		pthread_cond_destroy(&g->done_cond);
-		pthread_mutex_destroy(&g->lock);
-		free(g);
-		return -r;
-	}
-	*ret_guard = g;
-	return 0;
-}
-
-bool fuse_guard_end(struct fuse_guard *g)
-{
-	bool has_fired;
-
-	if (!g)
-		return false;
-	pthread_mutex_lock(&g->lock);
-	g->is_done = true;
-	pthread_cond_signal(&g->done_cond);
-	pthread_mutex_unlock(&g->lock);
-	pthread_join(g->thread, NULL);
-	has_fired = g->has_fired;
-	pthread_cond_destroy(&g->done_cond);
-	pthread_mutex_destroy(&g->lock);
-	free(g);
-	return has_fired;
 }

@@ -35,8 +35,10 @@ struct fuse_file_cfg {
 	struct lu *lu;
 	struct blk_limits limits;
 	bool user_mode; /* mounted by fusermount3 */
-	bool any_write; /* may be opened for writing when the unit is read-only; the
-			   writes themselves are refused */
+	bool for_loop;  /* hidden under a loop device: may be opened for writing when the
+			   unit is read-only (writes are refused); holes are punched
+			   only where the unit can discard, as the driver says nothing
+			   else for a discard */
 };
 
 /* Control: mount and serve. On failure nothing is left behind. */
@@ -59,17 +61,26 @@ unsigned fuse_file_n_opens(const struct fuse_file *f);
  */
 size_t fuse_file_openers(struct fuse_file *f, pid_t *tids, size_t n);
 
+/*
+ * Only in a step apart (apart.h): open the file whatever the gate says. The
+ * descriptor or -errno.
+ */
+int fuse_file_open(const struct fuse_file *f, int flags);
+
 /* Any thread: nothing arrives any more. */
 bool fuse_file_failed(const struct fuse_file *f);
 
 /* Control: wait until nobody has the file open. 0 or -ETIMEDOUT. */
 int fuse_file_wait_closed(struct fuse_file *f, uint64_t deadline_ns);
 
-/* Control: write back what the kernel holds of it, and have the unit flush. 0 or -errno. */
-int fuse_file_flush(struct fuse_file *f);
+/*
+ * Control: write back what the kernel holds of it, and have the unit flush. 0, or
+ * -errno; -ETIMEDOUT: the unit has not answered.
+ */
+int fuse_file_flush(struct fuse_file *f, uint64_t deadline_ns);
 
 /* Control: size or write protection are others now; the kernel has been told on return. */
-int fuse_file_changed(struct fuse_file *f, const struct blk_limits *limits);
+int fuse_file_changed(struct fuse_file *f, const struct blk_limits *limits, uint64_t deadline_ns);
 
 /* Any thread: cut the kernel off. Whatever waits for an answer gets an error. */
 void fuse_file_abort(struct fuse_file *f);
@@ -86,15 +97,5 @@ int fuse_file_stop(struct fuse_file *f, uint64_t deadline_ns);
  * their memory until it has; the loop must run until then.
  */
 struct fuse_file *fuse_file_free(struct fuse_file *f);
-
-/*
- * A bound for a control thread's own steps in the kernel, which cannot be given
- * one: when the time is up before guard_end(), the file is aborted and whatever
- * hangs on it fails.
- */
-struct fuse_guard;
-int fuse_guard_begin(struct fuse_guard **ret_guard, struct fuse_file *f, uint64_t deadline_ns);
-/* True when the time was up. NULL is fine. */
-bool fuse_guard_end(struct fuse_guard *g);
 
 #endif

@@ -369,6 +369,8 @@ int fuse_pool_new(struct fuse_file *f)
 	if (pool == MAP_FAILED)
 		return -errno;
 	f->pool = pool;
+	/* Children have no use for it, and would make us copy it. */
+	(void)madvise(pool, (size_t)FUSE_N_SLOTS * SLOT_BYTES, MADV_DONTFORK);
 	for (unsigned k = 0; k < FUSE_N_SLOTS; k++) {
 		struct fuse_slot *s = &f->slots[k];
 

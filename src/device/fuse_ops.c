@@ -42,7 +42,7 @@ static void fill_stat(const struct fuse_file *f, fuse_ino_t ino, struct stat *st
 		st->st_nlink = 2;
 		return;
 	}
-	st->st_mode = S_IFREG | (f->limits.read_only && !f->any_write ? 0400 : 0600);
+	st->st_mode = S_IFREG | (f->limits.read_only && !f->for_loop ? 0400 : 0600);
 	st->st_nlink = 1;
 	st->st_size = (off_t)f->limits.n_bytes;
 	st->st_blocks = (blkcnt_t)(f->limits.n_bytes / 512);
@@ -129,11 +129,11 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		(void)fuse_reply_err(req, EISDIR);
 		return;
 	}
-	if (atomic_load(&f->is_closed) && (tid == 0 || tid != atomic_load(&f->own_tid))) {
+	if (atomic_load(&f->is_closed) && (tid == 0 || tid != atomic_load(f->own_tid))) {
 		(void)fuse_reply_err(req, EBUSY);
 		return;
 	}
-	if (f->limits.read_only && !f->any_write && (fi->flags & O_ACCMODE) != O_RDONLY) {
+	if (f->limits.read_only && !f->for_loop && (fi->flags & O_ACCMODE) != O_RDONLY) {
 		(void)fuse_reply_err(req, EROFS);
 		return;
 	}
@@ -146,8 +146,10 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	list_append(&f->opens, &o->node);
 	atomic_fetch_add(&f->n_opens, 1);
 	fi->fh = (uint64_t)(uintptr_t)o;
+	/* Nothing is done on close, so nobody shall wait for it. */
+	fi->noflush = 1;
 	/* Ours comes to have the cache written back, not to see fresh data. */
-	fi->keep_cache = tid == atomic_load(&f->own_tid);
+	fi->keep_cache = tid == atomic_load(f->own_tid);
 	if (fuse_reply_open(req, fi) == 0)
 		return;
 	/* The opener was killed meanwhile: the kernel will not release it. */
@@ -249,6 +251,17 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 	fuse_io_flush(file_of(req), req);
 }
 
+static bool may_zero(const struct fuse_file *f, int what)
+{
+	const struct blk_limits *l = &f->limits;
+
+	if (what == FALLOC_FL_ZERO_RANGE)
+		return l->can_write_zeroes;
+	if (f->for_loop)
+		return l->can_discard && l->discard_zeroes;
+	return l->can_write_zeroes || l->discard_zeroes;
+}
+
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
 			 struct fuse_file_info *fi)
 {
@@ -269,8 +282,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
 		(void)fuse_reply_err(req, end <= l->n_bytes ? 0 : ENOSPC);
 	} else if (what != FALLOC_FL_PUNCH_HOLE && what != FALLOC_FL_ZERO_RANGE) {
 		(void)fuse_reply_err(req, EOPNOTSUPP);
-	} else if (!(what == FALLOC_FL_PUNCH_HOLE ? l->can_write_zeroes || l->discard_zeroes
-						  : l->can_write_zeroes)) {
+	} else if (!may_zero(f, what)) {
 		(void)fuse_reply_err(req, EOPNOTSUPP);
 	} else if (what == FALLOC_FL_ZERO_RANGE && !(mode & FALLOC_FL_KEEP_SIZE) &&
 		   end > l->n_bytes) {

@@ -83,7 +83,7 @@ struct fuse_file {
 	struct loop *loop;
 	struct lu *lu;
 	struct blk_limits limits;
-	bool user_mode, any_write;
+	bool user_mode, for_loop;
 	char *dir, *path;
 	dev_t st_dev;
 	ino_t st_ino;
@@ -99,7 +99,7 @@ struct fuse_file {
 	bool is_orphan;        /* freed with its last request */
 	bool is_trimmed;       /* the pool has given its memory back since it was last used */
 	atomic_bool is_closed; /* the gate */
-	atomic_int own_tid;    /* the control thread that may pass it */
+	atomic_int *own_tid;   /* who may pass it; shared with children */
 	atomic_bool has_failed;
 
 	struct list opens;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "device/apart.h"
 #include "device/holders.h"
 #include "device/sysblock.h"
 
@@ -485,7 +486,7 @@ static int each_process(struct scan *s, int (*look)(struct scan *s, pid_t pid), 
 	while (r == 0 && (e = readdir(dir))) {
 		const pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
 
-		if (pid > 0 && (all || pid != s->except_pid))
+		if (pid > 0 && (all || (pid != s->except_pid && !apart_is_child(pid))))
 			r = look(s, pid);
 	}
 	return r;

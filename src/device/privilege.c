@@ -60,10 +60,17 @@ static int write_text(const char *path, const char *text)
 
 int priv_fuse_abort(dev_t devno)
 {
+	static const char dir[] = "/sys/fs/fuse/connections";
 	char path[64];
+	int r;
 
-	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(devno));
-	return write_text(path, "1");
+	snprintf(path, sizeof(path), "%s/%u/abort", dir, minor(devno));
+	r = write_text(path, "1");
+	if (r != -ENOENT || mount("none", dir, "fusectl", 0, NULL) < 0)
+		return r;
+	r = write_text(path, "1");
+	(void)umount2(dir, MNT_DETACH);
+	return r;
 }
 
 int priv_block_node(const char *name, dev_t devno)
@@ -183,6 +190,20 @@ int priv_loop_detach(int fd)
 int priv_loop_detach_later(int fd)
 {
 	return ioctl(fd, LOOP_CLR_FD) < 0 ? -errno : 0;
+}
+
+int priv_loop_label(int fd, char label[64], dev_t *ret_file_devno)
+{
+	struct loop_info64 info;
+
+	if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
+		return -errno;
+	snprintf(label, 64, "%.63s", (const char *)info.lo_file_name);
+	/* The kernel's long form: 12 bits of major number between the minor's two parts. */
+	*ret_file_devno =
+		makedev((unsigned)(info.lo_device >> 8 & 0xfff),
+			(unsigned)((info.lo_device & 0xff) | (info.lo_device >> 12 & 0xfff00)));
+	return 0;
 }
 
 int priv_loop_resize(int fd)

@@ -30,7 +30,10 @@ int priv_fuse_mount(const char *dir, const char *source, unsigned max_read);
 /* @lazy: out of sight now, gone when the last user is. -EINVAL: nothing is mounted there. */
 int priv_umount(const char *dir, bool lazy);
 
-/* Cuts a FUSE connection off through fusectl; @devno is that of its mount. */
+/*
+ * Cuts a FUSE connection off through fusectl, which is mounted for the moment where it
+ * is not; @devno is that of its mount. -ENOENT: there is no such connection.
+ */
 int priv_fuse_abort(dev_t devno);
 
 /* Makes /dev/@name where the system did not. -EEXIST: something else has the name. */
@@ -68,6 +71,9 @@ int priv_loop_detach(int fd);
 
 /* Detaches it as soon as its last user has closed it. */
 int priv_loop_detach_later(int fd);
+
+/* The label given when it was attached, and the device number that its file is on. */
+int priv_loop_label(int fd, char label[64], dev_t *ret_file_devno);
 
 /* Takes over the size of the backing file. */
 int priv_loop_resize(int fd);

@@ -339,10 +339,11 @@ void user_end(struct user *u)
 {
 	if (u->pid <= 0)
 		return;
-	close(u->to_fd);
-	close(u->from_fd);
+	/* First the signal: it shall not come to an end of its own. */
 	kill(u->pid, SIGKILL);
 	(void)waitpid(u->pid, NULL, 0);
+	close(u->to_fd);
+	close(u->from_fd);
 	u->pid = 0;
 }
 
