@@ -23,6 +23,8 @@ enum log_level {
 
 /* What is above @max is dropped. @syslog_prefix: "<3>" and the like before each line. */
 void log_setup(enum log_level max, bool syslog_prefix);
+/* Does stderr go to the journal (JOURNAL_STREAM names it)? */
+bool log_is_journal(void);
 /* "error", "warning", "info", "debug". 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret);
 bool log_wants(enum log_level level);

@@ -12,12 +12,10 @@
  * status says so.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -34,9 +32,10 @@
 #include "service/options.h"
 #include "service/rpc.h"
 #include "service/startup.h"
+#include "service/undead.h"
 #include "service/unit.h"
 
-#define RPC_STOP_NS  (10 * NS_PER_S)
+#define RPC_STOP_NS  (5 * NS_PER_S)
 #define FDS_WANTED   65536
 #define REACTORS_OWN 4 /* at most, when the configuration leaves it to us */
 
@@ -91,31 +90,6 @@ static int dirs_make(const struct options *o)
 	return 0;
 }
 
-/* Held for as long as we live; the kernel lets go of it whatever happens to us. */
-static int state_lock(const char *state_dir, int *ret_fd)
-{
-	CLEANUP(freep) char *path = NULL;
-	CLEANUP(closep) int fd = -1;
-
-	if (asprintf(&path, "%s/lock", state_dir) < 0) {
-		path = NULL;
-		return -ENOMEM;
-	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno != EWOULDBLOCK)) {
-		int r = -errno;
-
-		log_error("%s: %s", path, strerror(errno));
-		return r;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		log_error("%s: another service is running on this state directory", path);
-		return -EBUSY;
-	}
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
-
 /*
  * We may be what the machine writes its dirty pages through: our memory must not
  * wait for that. Both need a privilege that tests and users do not have.
@@ -126,8 +100,12 @@ static void memory_prepare(void)
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
 		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
 #endif
-#if !defined(__SANITIZE_ADDRESS__)
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	/* under a limit, memory that is asked for later would be refused */
+	struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &l) < 0 ||
+	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		log_debug("mlockall: %s", strerror(errno));
 #endif
 }
@@ -148,7 +126,7 @@ static void fds_raise(void)
 static void swept(void *arg, const char *what)
 {
 	(void)arg;
-	log_info("left behind by a service that died: %s: removed", what);
+	log_warning("left behind by a service that died: %s", what);
 }
 
 /* Only ours is left to live here: what is in the way belongs to the dead. */
@@ -228,7 +206,7 @@ struct service {
 	struct config config;
 	struct manager manager;
 	struct rpc_server *rpc;
-	int lock_fd;
+	int state_lock_fd, devices_lock_fd;
 };
 
 static int config_read(struct service *sv)
@@ -249,7 +227,7 @@ static int config_read(struct service *sv)
 		return r;
 	}
 	if (!o->has_log_level)
-		log_setup((enum log_level)sv->config.log_level, getenv("JOURNAL_STREAM") != NULL);
+		log_setup((enum log_level)sv->config.log_level, log_is_journal());
 	if (o->backend)
 		snprintf(sv->config.backend, sizeof(sv->config.backend), "%s", o->backend);
 	return 0;
@@ -341,13 +319,14 @@ static int service_stop(struct service *sv)
 			  n);
 		clean = shutdown_force(m);
 	}
-	clean = rpc_stop(sv->rpc, RPC_STOP_NS) && clean;
-	if (!clean) {
-		log_error("stopped, with something still under way");
+	if (!clean)
+		log_error("stopping: not everything could be taken away");
+	/* a discovery under way has a bound of its own, which nobody needs to wait for */
+	if (!rpc_stop(sv->rpc, RPC_STOP_NS) || !manager_wait_helpers(m, RPC_STOP_NS) || !clean) {
+		log_info("stopped");
 		/* threads may still use what would be freed */
-		_exit(status ? status : EXIT_FAILURE);
+		_exit(status);
 	}
-	manager_wait_helpers(m);
 	return status;
 }
 
@@ -360,11 +339,26 @@ static void service_free(struct service *sv)
 		manager_clear(m);
 	m->store = store_close(m->store);
 	config_clear(&sv->config);
-	closep(&sv->lock_fd);
+	closep(&sv->devices_lock_fd);
+	closep(&sv->state_lock_fd);
+}
+
+/* Held for as long as we live; the kernel lets go of them whatever happens to us. */
+static int locks_take(struct service *sv)
+{
+	const struct options *o = &sv->options;
+	char state[sizeof(o->state_dir) + 8], devices[sizeof(o->devices_dir) + 8];
+	int r;
+
+	snprintf(state, sizeof(state), "%s/lock", o->state_dir);
+	snprintf(devices, sizeof(devices), "%s/.lock", o->devices_dir);
+	r = dir_lock(state, o->devices_dir, &sv->state_lock_fd);
+	return r ? r : dir_lock(devices, o->devices_dir, &sv->devices_lock_fd);
 }
 
 static int run(struct service *sv)
 {
+	char name[ISCSI_NAME_MAX + 1];
 	sigset_t set = ending();
 	int r;
 
@@ -376,16 +370,18 @@ static int run(struct service *sv)
 	r = dirs_make(&sv->options);
 	if (r)
 		return EXIT_FAILURE;
-	r = state_lock(sv->options.state_dir, &sv->lock_fd);
+	r = locks_take(sv);
 	if (r)
 		return r == -EBUSY ? EXIT_IN_USE : EXIT_FAILURE;
 	memory_prepare();
 	if (chdir("/") < 0)
 		log_debug("chdir: %s", strerror(errno));
-	if (service_start(sv))
-		return EXIT_FAILURE;
+	r = service_start(sv);
+	if (r)
+		return r == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
 	startup_begin(&sv->manager);
-	log_info("ready: version %s, node %s, socket %s", ISCSIDSC_VERSION, sv->manager.node_name,
+	manager_get_node_name(&sv->manager, name);
+	log_info("ready: version %s, node %s, socket %s", ISCSIDSC_VERSION, name,
 		 sv->options.socket);
 	notify("READY=1\nSTATUS=Ready");
 
@@ -399,16 +395,16 @@ static int run(struct service *sv)
 
 int main(int argc, char **argv)
 {
-	static struct service sv = {.lock_fd = -1};
+	static struct service sv = {.state_lock_fd = -1, .devices_lock_fd = -1};
 	int status;
 
-	log_setup(LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
+	log_setup(LOG_LEVEL_INFO, log_is_journal());
 	if (options_parse(&sv.options, argc, argv))
 		return EXIT_USAGE;
 	if (sv.options.ends)
 		return EXIT_SUCCESS;
 	if (sv.options.has_log_level)
-		log_setup(sv.options.log_level, getenv("JOURNAL_STREAM") != NULL);
+		log_setup(sv.options.log_level, log_is_journal());
 	if (config_read(&sv)) {
 		config_clear(&sv.config);
 		return EXIT_USAGE;

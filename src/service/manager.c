@@ -189,7 +189,7 @@ struct family *family_get(struct manager *m, const char *target)
 		found = calloc(1, sizeof(*found));
 		if (found) {
 			snprintf(found->target, sizeof(found->target), "%s", target);
-			pthread_mutex_init(&found->lock, NULL);
+			found->m = m;
 			list_append(&m->families, &found->node);
 		}
 	}
@@ -208,22 +208,34 @@ void family_put(struct manager *m, struct family *f)
 	if (last)
 		list_remove(&f->node);
 	pthread_mutex_unlock(&m->lock);
-	if (last) {
-		pthread_mutex_destroy(&f->lock);
+	if (last)
 		free(f);
-	}
 }
 
 int family_lock(struct family *f, uint64_t timeout_ns)
 {
-	struct timespec ts = timespec_of(clock_now_ns() + timeout_ns);
+	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
+	struct manager *m = f->m;
+	int r = 0;
 
-	return -pthread_mutex_clocklock(&f->lock, CLOCK_MONOTONIC, &ts);
+	pthread_mutex_lock(&m->lock);
+	while (f->locked && r != -ETIMEDOUT)
+		r = cond_wait_until(&m->changed, &m->lock, deadline_ns);
+	r = f->locked ? -ETIMEDOUT : 0;
+	if (r == 0)
+		f->locked = true;
+	pthread_mutex_unlock(&m->lock);
+	return r;
 }
 
 void family_unlock(struct family *f)
 {
-	pthread_mutex_unlock(&f->lock);
+	struct manager *m = f->m;
+
+	pthread_mutex_lock(&m->lock);
+	f->locked = false;
+	pthread_cond_broadcast(&m->changed);
+	pthread_mutex_unlock(&m->lock);
 }
 
 /* ---- helpers ------------------------------------------------------------------ */
@@ -275,12 +287,18 @@ int manager_helper(struct manager *m, void (*fn)(void *arg), void *arg)
 	return r;
 }
 
-void manager_wait_helpers(struct manager *m)
+bool manager_wait_helpers(struct manager *m, uint64_t timeout_ns)
 {
+	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
+	bool done;
+
 	pthread_mutex_lock(&m->lock);
-	while (m->n_helpers > 0)
-		pthread_cond_wait(&m->changed, &m->lock);
+	while (m->n_helpers > 0 &&
+	       cond_wait_until(&m->changed, &m->lock, deadline_ns) != -ETIMEDOUT)
+		;
+	done = m->n_helpers == 0;
 	pthread_mutex_unlock(&m->lock);
+	return done;
 }
 
 bool manager_stopping(struct manager *m)

@@ -7,7 +7,7 @@
  * the store, a backend or a wait for a reactor. What is found there and used
  * afterwards is kept alive by a reference (sessions, families).
  *
- * Order of locks: family->lock, then manager->lock, then session->lock. A reactor
+ * Order of locks: a family's, then manager->lock, then session->lock. A reactor
  * thread may take the last two, for moments; so no thread waits for a reactor
  * while it holds one of them.
  */
@@ -36,7 +36,8 @@ struct family {
 	struct list node; /* manager->families */
 	unsigned n_refs;  /* manager->lock */
 	char target[ISCSI_NAME_MAX + 1];
-	pthread_mutex_t lock;
+	struct manager *m;
+	bool locked;     /* manager->lock */
 	bool logging_in; /* manager->lock: a plain login is under way */
 };
 
@@ -55,7 +56,7 @@ struct manager {
 	char default_node_name[ISCSI_NAME_MAX + 1];
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a login or a session has ended */
+	pthread_cond_t changed; /* a login, a session or a family lock has ended */
 	struct list portals;    /* struct known_portal, in the order added */
 	struct target_table targets;
 	struct list sessions; /* struct session, oldest first */
@@ -85,7 +86,8 @@ void family_unlock(struct family *f);
 
 /* Runs @fn in a thread of its own that manager_wait_helpers() waits for. 0 or -errno. */
 int manager_helper(struct manager *m, void (*fn)(void *arg), void *arg);
-void manager_wait_helpers(struct manager *m);
+/* False: some are still at it after @timeout_ns. */
+bool manager_wait_helpers(struct manager *m, uint64_t timeout_ns);
 /* True once the service stops. Any thread. */
 bool manager_stopping(struct manager *m);
 /* No new sessions from now on; sleeping helpers wake. */

@@ -26,8 +26,8 @@ static const char usage[] =
 	"      --help               print this\n"
 	"\n"
 	"Exit status: 0 stopped; 1 could not start or failed; 2 wrong option or\n"
-	"configuration; 3 devices were in use at the end; 4 another service has the\n"
-	"state directory.\n";
+	"configuration; 3 devices were in use at the end; 4 another service has one of\n"
+	"these directories.\n";
 
 static int path_set(char *buf, size_t n, const char *what, const char *a, const char *b)
 {

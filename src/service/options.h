@@ -11,7 +11,7 @@
 
 #define EXIT_USAGE  2 /* command line or configuration */
 #define EXIT_HELD   3 /* devices were in use when the service had to end */
-#define EXIT_IN_USE 4 /* another service has the state directory */
+#define EXIT_IN_USE 4 /* another service has the state, the devices or the socket */
 
 struct options {
 	bool user_mode;

@@ -2,19 +2,24 @@
 #include "service/removal.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "service/log.h"
 #include "service/unit.h"
+#include "service/volumes.h"
 
-#define PAUSE_NS       (15 * NS_PER_S)
-#define FAMILY_WAIT_NS (20 * NS_PER_S)
-#define UP_WAIT_NS     (3 * NS_PER_S)
-#define STOP_MS        10000
-#define DRAIN_WAIT_NS  (5 * NS_PER_S)
+#define PAUSE_NS          (15 * NS_PER_S)
+#define FAMILY_WAIT_NS    (20 * NS_PER_S)
+#define UP_WAIT_NS        (3 * NS_PER_S)
+#define STOP_MS           10000
+#define STOP_UNFLUSHED_MS 3000 /* it can only wait for a target that does not answer */
+#define FORCE_FLUSH_S     15
+#define DRAIN_WAIT_NS     (5 * NS_PER_S)
 
 /* One unit that is to go, and how far that has come. */
 struct leaving {
@@ -73,6 +78,8 @@ static int removal_list(struct removal *rm, struct session *s)
 
 static uint32_t refuse_held(struct removal *rm, struct refusal *why)
 {
+	/* at the end of the service this is tried again and again, and told by the one who does */
+	enum log_level level = manager_stopping(rm->s->m) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 	char text[400];
 
 	if (why->holders.n == 0)
@@ -80,7 +87,7 @@ static uint32_t refuse_held(struct removal *rm, struct refusal *why)
 			      "a device of the session is in use; nothing was changed");
 	for (size_t i = 0; i < why->holders.n; i++) {
 		holder_text(&why->holders.v[i], text, sizeof(text));
-		log_info("session %s: not logged out: %s", rm->s->target, text);
+		log_line(level, "session %s: not logged out: %s", rm->s->target, text);
 	}
 	holder_text(&why->holders.v[0], text, sizeof(text));
 	if (why->holders.n == 1)
@@ -182,7 +189,9 @@ static uint32_t stop_all(struct removal *rm, struct refusal *why)
 {
 	for (size_t i = 0; i < rm->n; i++) {
 		struct unit *u = rm->v[i].u;
-		int r = u->dev ? u->backend->stop(u->dev, rm->v[i].unflushed, STOP_MS) : 0;
+		int r = u->dev ? u->backend->stop(u->dev, rm->v[i].unflushed,
+						  rm->v[i].unflushed ? STOP_UNFLUSHED_MS : STOP_MS)
+			       : 0;
 
 		if (r == 0) {
 			rm->v[i].stopped = u->dev != NULL;
@@ -246,6 +255,9 @@ static void drop_units(struct removal *rm)
 			 rm->v[i].stopped ? u->backend->path(u->dev) : u->name);
 		if (rm->v[i].stopped)
 			unit_dev_gone(u);
+		/* requests of the device's last moments may wait for a target that is away */
+		if (u->lu && rm->v[i].unflushed)
+			unit_cancel(u);
 		unit_destroy(u);
 	}
 	list_for_each_safe (p, tmp, &rm->s->paths, in_session)
@@ -332,19 +344,65 @@ uint32_t sess_logout(struct session *s, struct refusal *why)
 
 /* ---- the end of the service -------------------------------------------------------------- */
 
-static bool force_unit(struct leaving *l, bool up)
+struct last_flush {
+	struct leaving *l;
+	bool up;
+	sem_t done;
+};
+
+static void last_flush(void *arg)
 {
 	CLEANUP(refusal_clear) struct refusal why = {0};
+	struct last_flush *f = arg;
+	struct unit *u = f->l->u;
+
+	/* the file systems first: their data has not even come to the device yet */
+	if (f->up && can_flush(u) && u->backend->holders(u->dev, &why.holders) == 0)
+		volumes_sync(&why.holders);
+	if (flush_one(f->l, f->up, &why))
+		log_error("unit %s: %s", u->describe, why.text);
+	sem_post(&f->done);
+}
+
+/* Flushes with a bound: what has not come to an end by then fails, and comes to one. */
+static void force_flush(struct leaving *l, bool up)
+{
+	struct last_flush f = {.l = l, .up = up};
+	struct timespec until;
+
+	sem_init(&f.done, 0, 0);
+	if (manager_helper(l->u->m, last_flush, &f)) {
+		sem_destroy(&f.done);
+		log_error("unit %s: not flushed: no thread for it", l->u->describe);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += FORCE_FLUSH_S;
+	while (sem_clockwait(&f.done, CLOCK_MONOTONIC, &until) < 0) {
+		if (errno != ETIMEDOUT)
+			continue;
+		unit_fence(l->u, "it could not be flushed in time at the end of the service");
+		while (sem_wait(&f.done) < 0)
+			; /* EINTR */
+		break;
+	}
+	sem_destroy(&f.done);
+}
+
+static bool force_unit(struct leaving *l, bool up)
+{
 	struct unit *u = l->u;
 	int r;
 
 	if (!u->dev)
 		return true;
-	if (flush_one(l, up, &why))
-		log_error("unit %s: %s", u->describe, why.text);
+	force_flush(l, up);
 	r = u->backend->close_gate(u->dev);
 	if (r && r != -EBUSY)
 		log_warning("unit %s: gate: %s", u->describe, strerror(-r));
+	/* nobody may go on writing to what will be gone in a moment */
+	if (u->state != UNIT_FENCED)
+		unit_fence(u, "the service ended");
 	r = u->backend->stop(u->dev, true, STOP_MS);
 	if (r) {
 		log_error("unit %s: %s could not be taken away: %s", u->describe,
@@ -352,7 +410,7 @@ static bool force_unit(struct leaving *l, bool up)
 		return false;
 	}
 	l->stopped = true;
-	unit_fence(u, "the service ended");
+	l->unflushed = false;
 	return true;
 }
 

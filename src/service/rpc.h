@@ -24,8 +24,8 @@ struct rpc_cfg {
 	unsigned max_clients;
 };
 
-/* A socket of a dead service at that path is removed: the caller has made sure that no other lives.
- * 0 or -errno. */
+/* A socket of a dead service at that path is replaced. 0; -EADDRINUSE another service listens
+ * there; else -errno. */
 int rpc_start(struct rpc_server **ret, const struct rpc_cfg *cfg, char *why, size_t n_why);
 /*
  * Ends listening, cuts every connection, and waits for the calls under way.

@@ -15,10 +15,12 @@
 #include "service/log.h"
 #include "service/rpc.h"
 
-#define BACKLOG         64
-#define MSG_MAX_BYTES   (256u << 10) /* no call of ours comes near this */
-#define CLIENT_STACK    (512u << 10)
-#define ACCEPT_PAUSE_MS 100
+#define BACKLOG           64
+#define MSG_MAX_BYTES     (256u << 10) /* no call of ours comes near this */
+#define CLIENT_STACK      (512u << 10)
+#define PROBE_TIMEOUT_MS  2000
+#define REJECT_TIMEOUT_MS 1000
+#define ACCEPT_PAUSE_MS   100
 
 struct rpc_server {
 	struct manager *m;
@@ -79,6 +81,13 @@ static bool may_change(const struct rpc_server *s, int fd, uid_t uid, gid_t gid)
 
 /* ---- one client ----------------------------------------------------------------- */
 
+/* It was a message, but not one of varlink: the last words before the connection is closed. */
+static void client_reject(struct client *c)
+{
+	varlink_error(c->conn, "org.varlink.service.InvalidParameter",
+		      json_pack("{s:s}", "parameter", "message"), REJECT_TIMEOUT_MS);
+}
+
 static void client_serve(struct client *c)
 {
 	for (;;) {
@@ -90,7 +99,9 @@ static void client_serve(struct client *c)
 			r = varlink_request_of(&req, msg);
 		if (r == 0)
 			r = rpc_answer(c->s->m, c->conn, c->may_change, &req);
-		else if (r != -EPIPE)
+		else if (r == -EBADMSG)
+			client_reject(c);
+		if (r && r != -EPIPE)
 			log_limited(&c->s->log, LOG_LEVEL_WARNING,
 				    "client of uid %u: not understood: %s", (unsigned)c->uid,
 				    strerror(-r));
@@ -234,6 +245,17 @@ static int group_of(const char *name, gid_t *ret)
 	return 0;
 }
 
+/* Does somebody listen there? What a dead service left refuses at once. */
+static bool socket_lives(const char *path)
+{
+	struct varlink_conn *conn = NULL;
+
+	if (varlink_connect(&conn, path, PROBE_TIMEOUT_MS))
+		return false;
+	varlink_conn_free(conn);
+	return true;
+}
+
 /* Binds below a name of its own and renames, so that the path never leads to a socket nobody
  * listens on. */
 static int socket_bind(struct rpc_server *s, mode_t mode)
@@ -246,6 +268,8 @@ static int socket_bind(struct rpc_server *s, mode_t mode)
 		return -ENAMETOOLONG;
 	if (lstat(s->path, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return -EEXIST;
+	if (socket_lives(s->path))
+		return -EADDRINUSE;
 	unlink(addr.sun_path);
 	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->listen_fd < 0)

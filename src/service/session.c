@@ -14,6 +14,7 @@
 #define KEEPER_STACK   (512u << 10)
 #define LOGIN_GUARD_NS (15 * NS_PER_S) /* beyond what the initiator itself promises */
 #define CLOSE_GUARD_NS (30 * NS_PER_S)
+#define STOP_LOOK_NS   (NS_PER_S / 5) /* how often a login looks whether the service stops */
 #define SESSIONS_MAX   1024
 
 /* ---- what the initiator tells; reactor thread ---------------------------------- */
@@ -569,29 +570,55 @@ static int sess_make_initiator(struct session *s, const struct kept_login *l,
 	return initiator_new(&s->initiator, &cfg);
 }
 
-/* Starts the initiator and waits for what becomes of the first login. */
-static uint32_t sess_first_login(struct session *s, struct refusal *why)
+/* Waits for what becomes of the first login. True: up. */
+static bool wait_first_login(struct session *s, bool *ret_stopping)
 {
 	uint64_t deadline_ns = clock_now_ns() + s->tuning.login_timeout_ns + LOGIN_GUARD_NS;
-	bool up, failed;
+	bool up;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->up && !s->closed && clock_now_ns() < deadline_ns) {
+		cond_wait_until(&s->changed, &s->lock, clock_now_ns() + STOP_LOOK_NS);
+		/* the manager's lock comes before ours */
+		pthread_mutex_unlock(&s->lock);
+		*ret_stopping = manager_stopping(s->m);
+		pthread_mutex_lock(&s->lock);
+		if (*ret_stopping)
+			break;
+	}
+	up = s->up && !s->closed;
+	pthread_mutex_unlock(&s->lock);
+	return up && !*ret_stopping;
+}
+
+static uint32_t sess_first_login(struct session *s, struct refusal *why)
+{
+	bool stopping = false;
 
 	loop_call(s->loop, start_on_loop, s);
-	pthread_mutex_lock(&s->lock);
-	while (!s->up && !s->closed &&
-	       cond_wait_until(&s->changed, &s->lock, deadline_ns) != -ETIMEDOUT)
-		;
-	up = s->up && !s->closed;
-	failed = s->failed;
-	pthread_mutex_unlock(&s->lock);
-	if (up)
+	if (wait_first_login(s, &stopping))
 		return 0;
-	loop_call(s->loop, close_on_loop, s);
+	loop_call(s->loop, s->up ? logout_on_loop : close_on_loop, s);
 	close_surely(s);
-	if (!failed)
+	if (stopping)
+		return refuse(why, ISDSC_SERVICE_UNAVAILABLE, "the service is stopping");
+	if (!s->failed)
 		return refuse(why, ISDSC_LOGIN_FAILED, "the login to %s did not end in time",
 			      s->target);
 	return refuse(why, status_of_failure(&s->failure), "login to %s failed: %s", s->target,
 		      s->failure.text[0] ? s->failure.text : strerror(-s->failure.error));
+}
+
+/* Lets everybody see it. False: not any more, because the service stops. */
+static bool sess_show(struct session *s)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&s->m->lock);
+	stopping = s->m->stopping;
+	s->open = !stopping;
+	pthread_mutex_unlock(&s->m->lock);
+	return !stopping;
 }
 
 static int keeper_start(struct session *s)
@@ -623,15 +650,16 @@ static uint32_t sess_login(struct session *s, const struct kept_login *l,
 		return code;
 	s->wants |= s->informational ? 0 : WANT_SCAN;
 	s->scanned = s->informational;
+	s->paused = true; /* no device before the session can be seen */
 	r = keeper_start(s);
-	if (r) {
+	if (r || !sess_show(s)) {
+		keeper_stop(s);
 		loop_call(s->loop, logout_on_loop, s);
 		close_surely(s);
-		return refuse_errno(why, r, "no thread for the session");
+		return r ? refuse_errno(why, r, "no thread for the session")
+			 : refuse(why, ISDSC_SERVICE_UNAVAILABLE, "the service is stopping");
 	}
-	pthread_mutex_lock(&s->m->lock);
-	s->open = true;
-	pthread_mutex_unlock(&s->m->lock);
+	sess_resume(s);
 	id_text(&s->id, text);
 	isid_text(s->isid, isid);
 	log_info("session %s: logged in at %s:%u, isid=%s (%s)%s", s->target, s->portal.address,

@@ -118,9 +118,22 @@ struct held {
 	char text[600]; /* why the first one is still there */
 };
 
+/* Logins under way see that the service stops, and end by themselves. */
+static size_t logins_under_way(struct manager *m)
+{
+	struct session *s;
+	size_t n = 0;
+
+	pthread_mutex_lock(&m->lock);
+	list_for_each (s, &m->sessions, node)
+		n += !s->open;
+	pthread_mutex_unlock(&m->lock);
+	return n;
+}
+
 static struct held logout_all(struct manager *m)
 {
-	struct held held = {0};
+	struct held held = {logins_under_way(m), "a login is under way"};
 	struct session **v;
 	size_t n;
 

@@ -20,6 +20,7 @@
 #include "service/refusal.h"
 #include "service/startup.h"
 #include "service/target.h"
+#include "service/undead.h"
 
 /* ---- ids ------------------------------------------------------------------------- */
 
@@ -362,6 +363,19 @@ static void log_limit(void **state)
 	assert_int_equal(n_passed, LOG_BURST);
 }
 
+static void undead_services(void **state)
+{
+	(void)state;
+	assert_true(status_is_undead("Name:\tx\nState:\tZ (zombie)\nSigPnd:\t0000000000000000\n"));
+	assert_true(
+		status_is_undead("Name:\tx\nState:\tD (disk sleep)\nSigPnd:\t0000000000000100\n"));
+	assert_true(status_is_undead("Name:\tx\nState:\tS (sleeping)\nSigPnd:\t0000000000000000\n"
+				     "ShdPnd:\t0000000000000102\n"));
+	assert_false(status_is_undead("Name:\tx\nState:\tS (sleeping)\nSigPnd:\t0000000000000000\n"
+				      "ShdPnd:\t0000000000004002\nSigBlk:\tffffffffffffffff\n"));
+	assert_false(status_is_undead(""));
+}
+
 static void start_delays_grow_to_the_limit(void **state)
 {
 	const struct tuning t = {.retry_min_ns = NS_PER_S, .retry_max_ns = 30 * NS_PER_S};
@@ -392,6 +406,7 @@ int main(void)
 		cmocka_unit_test(node_name_is_made_fit),
 		cmocka_unit_test(node_name_of_file),
 		cmocka_unit_test(log_limit),
+		cmocka_unit_test(undead_services),
 		cmocka_unit_test(start_delays_grow_to_the_limit),
 	};
 

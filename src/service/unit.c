@@ -153,11 +153,33 @@ int unit_sync(struct unit *u)
 	return c.req.result;
 }
 
+void unit_cancel(struct unit *u)
+{
+	loop_call(u->loop, call_fence, &(struct lu_call){.u = u, .why = "it was taken away"});
+}
+
 void unit_fence(struct unit *u, const char *why)
 {
 	loop_call(u->loop, call_fence, &(struct lu_call){.u = u, .why = why});
 	unit_set_state(u, UNIT_FENCED, why);
 	log_error("unit %s (%s): fenced, its I/O fails: %s", u->describe, u->name, why);
+}
+
+void unit_want(struct unit *u, unsigned wants)
+{
+	struct unit_path *p;
+
+	list_for_each (p, &u->paths, in_unit)
+		sess_want(p->session, wants);
+}
+
+/* Reactor, manager->lock: no command until a keeper has looked at it, of whichever session comes
+ * first. */
+static void unit_doubt(struct unit *u)
+{
+	u->doubtful = true;
+	lu_hold(u->lu, true);
+	unit_want(u, WANT_UNITS);
 }
 
 /* Reactor: the unit has something to tell. */
@@ -166,24 +188,20 @@ static void on_event(void *user, struct lu *lu, enum lu_event ev)
 	struct unit *u = user;
 	struct unit_path *p, *q;
 
+	(void)lu;
 	atomic_fetch_or(&u->attention, 1u << ev);
 	pthread_mutex_lock(&u->m->lock);
-	if (ev == LU_EV_INQUIRY_CHANGED || ev == LU_EV_LUNS_CHANGED) {
-		lu_hold(lu, true);
-		u->doubtful = true;
-	}
-	list_for_each (p, &u->paths, in_unit) {
-		if (ev == LU_EV_LUNS_CHANGED) {
-			/* any LUN of the target may have become another unit */
+	if (ev == LU_EV_INQUIRY_CHANGED || ev == LU_EV_LUNS_CHANGED)
+		unit_doubt(u);
+	unit_want(u, ev == LU_EV_LUNS_CHANGED ? WANT_SCAN | WANT_UNITS : WANT_UNITS);
+	if (ev == LU_EV_LUNS_CHANGED) {
+		/* any LUN of the target may have become another unit */
+		list_for_each (p, &u->paths, in_unit) {
 			list_for_each (q, &p->session->paths, in_session) {
-				if (q->unit->lu && q->unit->loop == u->loop) {
-					lu_hold(q->unit->lu, true);
-					q->unit->doubtful = true;
-				}
+				if (q->unit != u && q->unit->lu)
+					unit_doubt(q->unit);
 			}
 		}
-		sess_want(p->session,
-			  ev == LU_EV_LUNS_CHANGED ? WANT_SCAN | WANT_UNITS : WANT_UNITS);
 	}
 	pthread_mutex_unlock(&u->m->lock);
 }
@@ -252,11 +270,18 @@ void unit_path_deactivate(struct unit_path *p)
 
 void unit_path_detach(struct unit_path *p)
 {
+	struct unit *u;
+
 	log_info("unit %s: path through %s:%u taken away", p->unit->describe,
 		 p->session->portal.address, p->session->portal.socket);
 	unit_path_deactivate(p);
 	links_drop_path(p);
+	u = p->unit;
 	path_free(p);
+	/* what its keeper had not looked at yet is left to the others */
+	pthread_mutex_lock(&u->m->lock);
+	unit_want(u, WANT_UNITS);
+	pthread_mutex_unlock(&u->m->lock);
 }
 
 unsigned unit_n_active(const struct unit *u)
@@ -356,10 +381,14 @@ static int unit_make_lu(struct unit *u, struct unit_path *p)
 		.user = u,
 		.n_commands = (unsigned)p->session->tuning.queue_depth,
 	};
-	int r = lu_new(&u->lu, &cfg);
+	struct lu *lu = NULL;
+	int r = lu_new(&lu, &cfg);
 
 	if (r)
 		return r;
+	pthread_mutex_lock(&u->m->lock);
+	u->lu = lu;
+	pthread_mutex_unlock(&u->m->lock);
 	r = unit_path_activate(p);
 	if (r)
 		wait_for(&(struct lu_call){.u = u}, call_end);

@@ -88,9 +88,13 @@ void unit_dev_gone(struct unit *u);
 /* Any control thread. */
 void unit_set_state(struct unit *u, enum unit_state state, const char *why);
 void unit_fence(struct unit *u, const char *why);
+/* Before its end: what still waits fails now. */
+void unit_cancel(struct unit *u);
 void unit_hold(struct unit *u, bool hold);
 /* The unit is the same as before; takes over size, protection, limits. */
 void unit_update(struct unit *u, const struct lu_info *info);
+/* manager->lock: work for the keepers of all its sessions. */
+void unit_want(struct unit *u, unsigned wants);
 unsigned unit_n_inflight(struct unit *u);
 /* SYNCHRONIZE CACHE, waited for. 0 or -errno. */
 int unit_sync(struct unit *u);

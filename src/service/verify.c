@@ -45,10 +45,15 @@ static void doubt_begin(struct unit *u)
 	unit_hold(u, true);
 }
 
-/* Reactor: nothing has raised new doubt since the unit was asked. */
+struct doubt_call {
+	struct unit *u;
+	bool ended;
+};
+
 static void doubt_end_on_loop(void *arg)
 {
-	struct unit *u = arg;
+	struct doubt_call *c = arg;
+	struct unit *u = c->u;
 
 	if (atomic_load(&u->attention) & DOUBT_BITS)
 		return;
@@ -57,6 +62,16 @@ static void doubt_end_on_loop(void *arg)
 	u->doubtful_since_ns = 0;
 	pthread_mutex_unlock(&u->m->lock);
 	lu_hold(u->lu, false);
+	c->ended = true;
+}
+
+/* False when something has raised new doubt since the unit was asked. */
+static bool doubt_end(struct unit *u)
+{
+	struct doubt_call c = {u, false};
+
+	loop_call(u->loop, doubt_end_on_loop, &c);
+	return c.ended;
 }
 
 static bool is_doubtful(struct unit *u, uint64_t *ret_since_ns)
@@ -92,7 +107,8 @@ static void describe_other(const struct lu_info *before, const struct lu_info *n
 		 is[0] ? is : "unnamed", now->serial[0] ? now->serial : "none");
 }
 
-static void path_lost(struct unit_path *p, bool for_good, const char *why)
+/* Return: as path_judged(). */
+static bool path_lost(struct unit_path *p, bool for_good, const char *why)
 {
 	struct unit *u = p->unit;
 
@@ -105,8 +121,9 @@ static void path_lost(struct unit_path *p, bool for_good, const char *why)
 	} else {
 		log_error("unit %s: %s", u->describe, why);
 		unit_set_state(u, UNIT_GONE, why);
-		loop_call(u->loop, doubt_end_on_loop, u);
+		return doubt_end(u);
 	}
+	return true;
 }
 
 /* False: to be asked again. */
@@ -141,15 +158,11 @@ static bool path_judged(struct unit_path *p, enum probe_verdict verdict, int err
 	case PROBE_SAME:
 		unit_path_activate(p);
 		unit_update(u, now);
-		loop_call(u->loop, doubt_end_on_loop, u);
-		return true;
+		return doubt_end(u);
 	case PROBE_OTHER:
 		describe_other(&u->info, now, why, sizeof(why));
-		path_lost(p, true, why);
-		return true;
-	case PROBE_ABSENT:
-		path_lost(p, relogin, "the target has no such unit any more");
-		return true;
+		return path_lost(p, true, why);
+	case PROBE_ABSENT: return path_lost(p, relogin, "the target has no such unit any more");
 	case PROBE_UNSURE: return path_unsure(p, error, relogin);
 	}
 	return true;

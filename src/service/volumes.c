@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/volumes.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libmount/libmount.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "service/args.h"
+#include "service/log.h"
 
 struct volumes {
 	struct libmnt_table *table;
@@ -72,4 +78,34 @@ json_t *volumes_of(struct volumes *v, dev_t disk)
 	}
 	mnt_free_iter(it);
 	return array;
+}
+
+static void mount_sync(const struct holder *h)
+{
+	char path[PATH_MAX];
+	CLEANUP(closep) int fd = -1;
+
+	if (h->other_namespace && h->pid > 0)
+		snprintf(path, sizeof(path), "/proc/%d/root%s", (int)h->pid, h->where);
+	else
+		snprintf(path, sizeof(path), "%s", h->where);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		fd = open(path,
+			  O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a file can be mounted on too */
+	if (fd < 0 || syncfs(fd) < 0)
+		log_error("%s: cannot be written back: %s", path, strerror(errno));
+}
+
+void volumes_sync(const struct holders *h)
+{
+	bool hidden = false;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->v[i].kind == HOLDER_MOUNT)
+			mount_sync(&h->v[i]);
+		hidden |= h->v[i].kind == HOLDER_DM || h->v[i].kind == HOLDER_LOOP;
+	}
+	if (hidden)
+		sync();
 }
