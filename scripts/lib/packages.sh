@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034
 #
 # Debian packages that the scripts need. Sourced, not run.
 #
 # need_packages NAME...: installs those that are missing, says so, waits a bounded time
 # for another package manager to finish. Fails with what to do when it may not install.
 
-PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev
-libisal-dev libfuse3-dev fuse3 libmount-dev libblkid-dev libsystemd-dev libcmocka-dev"
-PACKAGES_RUN="tgt e2fsprogs util-linux fdisk mount kmod procps"
-PACKAGES_TEST="python3 python3-pytest fio xfsprogs dmsetup clang clang-format libclang-rt-14-dev llvm
-mandoc libiscsi-bin qemu-utils qemu-block-extra iproute2 psmisc valgrind git"
+PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev libisal-dev
+libfuse3-dev libmount-dev libblkid-dev libsystemd-dev"
+PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
+PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc"
+PACKAGES_FULL="clang libclang-rt-14-dev"
 
 package_missing() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" != installed ]
+}
+
+# Waits for the lock of another package manager, but not for ever; a connection that
+# stalls is tried again.
+apt() {
+	timeout --kill-after=30 1800 apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
+		-o Dpkg::Use-Pty=0 "$@" < /dev/null
 }
 
 need_packages() {
@@ -31,8 +38,7 @@ need_packages() {
 	echo "== installing:$missing"
 	export DEBIAN_FRONTEND=noninteractive
 	# The list of packages may be old or not there at all on a new machine.
-	apt-get -qq -o DPkg::Lock::Timeout=600 update ||
-		echo "apt-get update failed; going on with the lists that are there" >&2
+	apt update > /dev/null || echo "apt-get update failed; going on with the lists that are there" >&2
 	# Nobody asked for the daemons that come with some of them (tgt): keep them from starting.
 	policy=/usr/sbin/policy-rc.d
 	made_policy=
@@ -41,11 +47,10 @@ need_packages() {
 		chmod 755 $policy
 		made_policy=yes
 	fi
-	status=0
+	packages_status=0
 	# shellcheck disable=SC2086
-	apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 --no-install-recommends install $missing \
-		> /dev/null || status=$?
+	apt --no-install-recommends install $missing > /dev/null || packages_status=$?
 	[ -z "$made_policy" ] || rm -f $policy
-	[ $status = 0 ] || echo "apt-get could not install:$missing" >&2
-	return $status
+	[ $packages_status = 0 ] || echo "apt-get could not install:$missing" >&2
+	return $packages_status
 }

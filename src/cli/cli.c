@@ -191,26 +191,36 @@ static void line_run(struct cli *cli, char *line, ISDSC_STATUS *status)
 		*status = cli_run(cli, n, words);
 }
 
-/* The rest of a line that was too long. */
-static void line_drop(void)
+/* False at the end of the input. A line that is too long is read to its end and given up. */
+static bool line_read(char line[LINE_MAX_BYTES + 1], bool *ret_too_long)
 {
+	size_t n = 0;
 	int c;
 
-	do
-		c = getchar();
-	while (c != EOF && c != '\n');
+	*ret_too_long = false;
+	while ((c = getchar()) != EOF && c != '\n') {
+		if (n == LINE_MAX_BYTES)
+			*ret_too_long = true;
+		else
+			line[n++] = c ? (char)c : ' ';
+	}
+	line[n] = '\0';
+	return c != EOF || n > 0;
 }
 
 ISDSC_STATUS cli_interactive(struct cli *cli)
 {
-	char line[LINE_MAX_BYTES + 2];
+	char line[LINE_MAX_BYTES + 1];
 	char name[MAX_ISCSI_NAME_LEN + 1];
 	ISDSC_STATUS status = ERROR_SUCCESS, asked;
+	bool too_long;
 
 	for (;;) {
 		asked = GetIScsiInitiatorNodeNameA(name);
 		if (asked) {
-			if (status_name(asked))
+			if (cli->json)
+				json_finish(cli, asked, iscsidsc_last_detail());
+			else if (status_name(asked))
 				out(cli, "Error getting node name: %s \n", status_text(asked));
 			else
 				out(cli, "Error getting node name: Status: 0x%x\n", asked);
@@ -218,18 +228,22 @@ ISDSC_STATUS cli_interactive(struct cli *cli)
 		}
 		out(cli, "[%s] Enter command or ^C to exit\n", name);
 		fflush(stdout);
-		if (!fgets(line, sizeof(line), stdin))
+		if (!line_read(line, &too_long))
 			return status;
-		if (!strchr(line, '\n') && !feof(stdin)) {
-			line_drop();
+		if (too_long) {
 			out(cli, "A command may have %d characters\n", LINE_MAX_BYTES);
 			status = ERROR_INVALID_PARAMETER;
-			cli_print_status(cli, status, "");
+			if (cli->json)
+				json_finish(cli, status, "");
+			else
+				cli_print_status(cli, status, "");
 			continue;
 		}
 		if (cli->json) {
 			json_decref(cli->json);
 			cli->json = json_object();
+			if (!cli->json)
+				return ERROR_NOT_ENOUGH_MEMORY;
 		}
 		line_run(cli, line, &status);
 		explicit_bzero(line, sizeof(line));

@@ -39,11 +39,13 @@ def portal(form, host, port):
 
 
 def add_portal(host, port, form=W):
-    call(form, "AddIScsiSendTargetPortal", None, ANY_PORT, None, 0, c.addressof(portal(form, host, port)))
+    p = portal(form, host, port)
+    call(form, "AddIScsiSendTargetPortal", None, ANY_PORT, None, 0, c.addressof(p))
 
 
 def remove_portal(host, port, form=W):
-    call(form, "RemoveIScsiSendTargetPortal", None, ANY_PORT, c.addressof(portal(form, host, port)))
+    p = portal(form, host, port)
+    call(form, "RemoveIScsiSendTargetPortal", None, ANY_PORT, c.addressof(p))
 
 
 def targets(force=False, form=W):
@@ -67,13 +69,15 @@ def login(name, host=None, port=None, informational=False, persistent=False, fla
     options = structure("ISCSI_LOGIN_OPTIONS")()
     options.LoginFlags = flags
     at = portal(form, host, port) if host else None
-    call(form, "LoginIScsiTarget", form.text(name), int(informational), None, ANY_PORT, c.addressof(at) if at else None, 0, None,
+    text = form.text(name)
+    call(form, "LoginIScsiTarget", text, int(informational), None, ANY_PORT, c.addressof(at) if at else None, 0, None,
          c.addressof(options), 0, None, int(persistent), c.addressof(session), c.addressof(connection))  # fmt: skip
     return (session.AdapterUnique, session.AdapterSpecific), (connection.AdapterUnique, connection.AdapterSpecific)
 
 
 def logout(session):
-    plain("LogoutIScsiTarget", c.addressof(session_id(session)))
+    s = session_id(session)
+    plain("LogoutIScsiTarget", c.addressof(s))
 
 
 def text_of(pair):
@@ -111,11 +115,11 @@ def connection_of(form, address, k):
 
 
 def devices(session, form=W):
-    count = ulong(0)
+    count, id_ = ulong(0), session_id(session)
     element = form.structure("ISCSI_DEVICE_ON_SESSION")
     buffer = None
     for _ in range(10):
-        code = form.call("GetDevicesForIScsiSession", c.addressof(session_id(session)), c.addressof(count), c.addressof(buffer) if buffer else None)
+        code = form.call("GetDevicesForIScsiSession", c.addressof(id_), c.addressof(count), c.addressof(buffer) if buffer else None)
         if code != INSUFFICIENT:
             break
         buffer = (element * count.value)()
@@ -132,11 +136,11 @@ def devices(session, form=W):
 def scsi(name, session, *args):
     """Return: response bytes. A command that does not end with GOOD is a Status with sense and status."""
     status, size, sense_size = c.c_uint8(0xEE), ulong(0), ulong(252)
-    sense = c.create_string_buffer(252)
+    sense, id_ = c.create_string_buffer(252), session_id(session)
     response = None
     for _ in range(4):
         sense_size.value = 252
-        code = getattr(lib, name)(c.addressof(session_id(session)), *args, c.addressof(status), c.addressof(size),
+        code = getattr(lib, name)(c.addressof(id_), *args, c.addressof(status), c.addressof(size),
                                   c.addressof(response) if response else None, c.addressof(sense_size), c.addressof(sense))  # fmt: skip
         if code != INSUFFICIENT:
             break

@@ -6,6 +6,7 @@ Everything is private to one test: directories, sockets, ports. Whatever is star
 here is ended by close(), also when the test failed, and close() complains about what
 the service left behind. Waiting is for a condition and has a bound.
 """
+import contextlib
 import json
 import os
 import re
@@ -168,18 +169,40 @@ def loops_of(directory):
     return found
 
 
+def abort_fuse(directory):
+    """Ends the FUSE connections of a dead service, so that nobody waits for it."""
+    minors = []
+    with open("/proc/self/mountinfo") as f:
+        for line in f:
+            fields = line.split()
+            if fields[4].startswith(directory + "/") and " - fuse" in line:
+                minors.append(fields[2].split(":")[1])
+    if not minors:
+        return
+    control = tempfile.mkdtemp(prefix="isd-ctl-", dir="/tmp")
+    try:
+        if subprocess.run(["mount", "-t", "fusectl", "none", control], timeout=20, capture_output=True).returncode == 0:
+            for minor in minors:
+                with contextlib.suppress(OSError), open(os.path.join(control, minor, "abort"), "w") as f:
+                    f.write("1")
+            subprocess.run(["umount", control], timeout=20, capture_output=True)
+    finally:
+        os.rmdir(control)
+
+
 def sweep(directory):
-    """Takes away what is mounted and looped there. Return: what it was."""
+    """Takes away what a service that has ended left mounted and looped. Return: what it was."""
     said = []
     for _ in range(3):
-        for place in reversed(mounts_below(directory)):
-            said.append("mount " + place)
-            subprocess.run(["umount", "-l", place], timeout=20, capture_output=True)
+        abort_fuse(directory)
         for device in loops_of(directory):
             said.append("loop " + device)
             for place in device_mounts(device):
                 subprocess.run(["umount", "-l", place], timeout=20, capture_output=True)
             subprocess.run(["losetup", "-d", device], timeout=20, capture_output=True)
+        for place in reversed(mounts_below(directory)):
+            said.append("mount " + place)
+            subprocess.run(["umount", "-l", place], timeout=20, capture_output=True)
         if not mounts_below(directory) and not loops_of(directory):
             break
         time.sleep(0.1)
@@ -347,7 +370,12 @@ class Service:
         return self.process.join(seconds)
 
     def kill(self):
-        self.process.kill()
+        """As a crash would. It must end whatever it was at, its own devices included."""
+        try:
+            self.process.kill()
+        except Late:
+            abort_fuse(self.directory)
+            raise
 
     def close(self, expect_clean=True):
         """Ends it and takes away what is left; tells what should not have been left."""

@@ -22,6 +22,8 @@ import bed  # noqa: E402
 # The interpreter may run with a sanitizer's run time for the library's sake; the
 # programs that it starts bring their own.
 os.environ.pop("LD_PRELOAD", None)
+if "ISCSIDSC_ASAN_OPTIONS" in os.environ:
+    os.environ["ASAN_OPTIONS"] = os.environ["ISCSIDSC_ASAN_OPTIONS"]
 os.environ.setdefault("ISCSIDSC_LIBRARY", bed.LIBRARY)
 os.environ.setdefault("ISCSIDSC_SOURCE", bed.SOURCE)
 os.environ["LC_ALL"] = "C.UTF-8"
@@ -31,6 +33,11 @@ SECONDS, SECONDS_SLOW = 180, 900
 
 
 def pytest_configure(config):
+    def terminated(*_):
+        # so that fixtures take away what they made
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminated)
     config.addinivalue_line("markers", "slow: takes long; left out by scripts/check --quick")
     if not os.path.exists(bed.CLI):
         raise pytest.UsageError("%s is not built; ISCSIDSC_BUILD says which build directory" % bed.CLI)

@@ -398,6 +398,30 @@ def test_help_has_no_word_that_scripts_take_for_something_else(fake):
     assert "Session Id" not in out and not re.search(r"^\s+\S+:\S+$", out, re.M)
 
 
+def test_manual_page_has_every_command_and_its_examples_are_right(fake):
+    import bed
+
+    with open(os.path.join(bed.SOURCE, "man/iscsicli.8")) as f:
+        page = f.read()
+    told = set(re.findall(r"^(?:\.It )?\.?Cm (\w{4,})", page.replace(".It Cm", ".Cm"), re.M))
+    names = set(re.findall(r"^iscsicli (\w+)", text(fake, "/?"), re.M))
+    assert told == names
+    for method in ("AddSendTargetPortal", "Logout"):
+        fake.replies[method] = {}
+    fake.replies.update(ListTargets={"targets": [], "status": 0}, ListSessions={"sessions": []}, ListHolders={"holders": []},
+                        ListDevices={"devices": []}, Login={"sessionId": SESSION, "connectionId": "1-2"})  # fmt: skip
+    examples = page[page.index(".Sh EXAMPLES") :].replace("\\e\n", "")
+    lines = re.findall(r"^iscsicli ([^|\n]*)", examples, re.M)
+    assert len(lines) == 8
+    for line in lines:
+        assert not text_or_json(fake, line.split()).startswith("iscsicli"), line
+
+
+def text_or_json(fake, args):
+    r = fake.cli(*args, check=0)
+    return json.dumps(json.loads(r.out).get("Usage", "")).strip('"') if "--json" in args else r.out[len(BANNER) :]
+
+
 REFUSED = [
     (("LogoutTarget", "rubbish"), "Invalid sessionid: rubbish"),
     (("ScsiInquiry", SESSION, "xyz", "0", "0"), "Invalid LUN: xyz"),

@@ -87,7 +87,7 @@ def test_name_that_does_not_resolve(service):
 
 
 @pytest.mark.parametrize("serve,codes", (
-    (peer.hang, (LOGIN_FAILED,)), (peer.close_at_once, (TRANSPORT, CONNECTION_FAILED)), (peer.http, (LOGIN_FAILED,)),
+    (peer.hang, (LOGIN_FAILED,)), (peer.close_at_once, (TRANSPORT, CONNECTION_FAILED)), (peer.http, (LOGIN_FAILED, TRANSPORT)),
     (peer.ssh, (LOGIN_FAILED,)), (peer.garbage, (LOGIN_FAILED,)), (peer.flood, (LOGIN_FAILED,)),
 ), ids=lambda x: getattr(x, "__name__", ""))  # fmt: skip
 def test_what_listens_is_no_target(make_service, make_peer, serve, codes):

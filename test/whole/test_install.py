@@ -32,7 +32,7 @@ def test_program_goes_the_whole_path(stage, service, tgt, tmp_path):
     env = {**os.environ, "PKG_CONFIG_PATH": os.path.dirname(found(stage, "iscsidsc.pc")), "PKG_CONFIG_SYSROOT_DIR": stage}
     flags = run("pkg-config", "--cflags", "--libs", "iscsidsc", env=env).out.split()
     program = str(tmp_path / "path")
-    run("cc", "-std=c17", "-Wall", "-Wextra", "-Werror", os.path.join(bed.HERE, "path.c"), "-o", program, *flags, env=env)
+    run("cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", os.path.join(bed.HERE, "path.c"), "-o", program, *flags, env=env)
     r = run(program, "127.0.0.1", tgt.port, env={**service.env, "LD_LIBRARY_PATH": os.path.dirname(found(stage, "libiscsidsc.so.1*"))}, check=False)
     assert r.code == 0, r
     assert r.out.startswith(tgt.name + " /")

