@@ -40,7 +40,7 @@ enum blk_op {
 	BLK_WRITE_ZEROES /* reads as zero afterwards */
 };
 
-#define BLK_F_FUA 1u      /* BLK_WRITE: on stable storage when done */
+#define BLK_F_FUA      1u /* BLK_WRITE: on stable storage when done */
 #define BLK_F_NO_UNMAP 2u /* BLK_WRITE_ZEROES: keep the blocks allocated */
 
 /*
@@ -54,11 +54,11 @@ struct blk_req {
 	uint64_t n_bytes;        /* READ, WRITE: the sum of the iov */
 	const struct iovec *iov; /* READ, WRITE only */
 	unsigned n_iov;
-	int result;              /* 0 or -errno: EIO, EREMOTEIO, ENOSPC, EROFS, EOPNOTSUPP, EILSEQ, EINVAL, … */
+	int result; /* 0 or -errno: EIO, EREMOTEIO, ENOSPC, EROFS, EOPNOTSUPP, EILSEQ, EINVAL, … */
 	void (*done)(struct blk_req *r); /* loop thread; may come from inside blk_submit() */
 	void *user;
 
-	struct list node;        /* the unit's, while it owns the request */
+	struct list node; /* the unit's, while it owns the request */
 	void *unit_private;
 };
 
@@ -67,29 +67,31 @@ void blk_submit(struct lu *lu, struct blk_req *r);
 
 /* What a backend is told of the unit it shows. */
 struct blk_limits {
-	uint64_t n_bytes;           /* capacity */
-	uint32_t block_bytes;       /* logical block: 512 or 4096 */
+	uint64_t n_bytes;     /* capacity */
+	uint32_t block_bytes; /* logical block: 512 or 4096 */
 	uint32_t phys_block_bytes;
 	uint32_t max_transfer_bytes;
 	bool read_only;
-	bool can_discard;           /* BLK_DISCARD does something */
-	bool can_write_zeroes;      /* BLK_WRITE_ZEROES is better than writing them */
-	bool discard_zeroes;        /* discarded blocks are sure to read as zero when discarded by BLK_WRITE_ZEROES */
-	bool write_cache;           /* BLK_FLUSH matters */
+	bool can_discard;      /* BLK_DISCARD does something */
+	bool can_write_zeroes; /* BLK_WRITE_ZEROES is better than writing them */
+	bool discard_zeroes;   /* discarded blocks are sure to read as zero when discarded by
+				  BLK_WRITE_ZEROES */
+	bool write_cache;      /* BLK_FLUSH matters */
 };
 
 struct blk_dev_cfg {
-	const char *name;           /* file name component, unique on this machine's service: e.g. "s1-lun0" */
-	const char *devices_dir;    /* absolute; where files and mounts go; exists */
-	const char *describe;       /* for logs: "iqn.… lun 0" */
-	struct loop *loop;          /* the unit's reactor */
+	const char
+		*name; /* file name component, unique on this machine's service: e.g. "s1-lun0" */
+	const char *devices_dir; /* absolute; where files and mounts go; exists */
+	const char *describe;    /* for logs: "iqn.… lun 0" */
+	struct loop *loop;       /* the unit's reactor */
 	struct lu *lu;
 	struct blk_limits limits;
-	bool user_mode;             /* without root: fusermount3 */
+	bool user_mode; /* without root: fusermount3 */
 };
 
 struct blk_backend {
-	const char *name;           /* "loop", "fuse" */
+	const char *name; /* "loop", "fuse" */
 
 	/* required, control: can it work here? 0, or -errno and a reason of at most @n bytes. */
 	int (*probe)(bool user_mode, char *why, size_t n);
@@ -113,7 +115,8 @@ struct blk_backend {
 	/* required, control: add who uses the device to @h. 0 or -errno. */
 	int (*holders)(struct blk_dev *d, struct holders *h);
 
-	/* required, control: write back what the kernel caches for the device; 0 or -errno (data may be lost). */
+	/* required, control: write back what the kernel caches for the device; 0 or -errno (data
+	 * may be lost). */
 	int (*flush)(struct blk_dev *d);
 
 	/*

@@ -27,11 +27,12 @@ enum holder_kind {
 
 struct holder {
 	enum holder_kind kind;
-	pid_t pid;        /* 0: no process */
-	char comm[32];    /* process name, or "" */
-	char device[64];  /* which node is held: "/dev/loop0", "/dev/loop0p1", the file */
-	char where[256];  /* see the kinds; cut with "…" when longer */
-	bool other_namespace; /* HOLDER_MOUNT: not in our mount namespace (pid then is one process inside) */
+	pid_t pid;            /* 0: no process */
+	char comm[32];        /* process name, or "" */
+	char device[64];      /* which node is held: "/dev/loop0", "/dev/loop0p1", the file */
+	char where[256];      /* see the kinds; cut with "…" when longer */
+	bool other_namespace; /* HOLDER_MOUNT: not in our mount namespace (pid then is one process
+				 inside) */
 };
 
 struct holders {
@@ -43,9 +44,11 @@ struct holders {
 void holders_clear(struct holders *h);
 /* Adds a copy unless an equal one is there. 0 or -ENOMEM. */
 int holders_add(struct holders *h, const struct holder *one);
-/* The name of the kind for programs: "mount", "swap", "dm", "loop", "open", "exclusive", "fuse-open". */
+/* The name of the kind for programs: "mount", "swap", "dm", "loop", "open", "exclusive",
+ * "fuse-open". */
 const char *holder_kind_name(enum holder_kind kind);
-/* One line for a person: "mounted on /mnt/data", "open by process 123 (fio)", … Always terminated. */
+/* One line for a person: "mounted on /mnt/data", "open by process 123 (fio)", … Always terminated.
+ */
 void holder_text(const struct holder *h, char *buf, size_t n);
 
 /**
@@ -64,6 +67,7 @@ int holders_scan_block(struct holders *h, dev_t devno, pid_t except_pid);
  * Users of a plain file: descriptors and memory maps of processes, loop devices
  * that sit on it, swap.
  */
-int holders_scan_file(struct holders *h, const char *path, dev_t st_dev, ino_t st_ino, pid_t except_pid);
+int holders_scan_file(struct holders *h, const char *path, dev_t st_dev, ino_t st_ino,
+		      pid_t except_pid);
 
 #endif

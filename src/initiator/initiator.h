@@ -42,14 +42,15 @@ enum initiator_state {
 	INITIATOR_LOGGING_IN,
 	INITIATOR_VERIFYING, /* logged in again, only probe commands pass */
 	INITIATOR_UP,
-	INITIATOR_DOWN,      /* waiting for the next attempt */
+	INITIATOR_DOWN, /* waiting for the next attempt */
 	INITIATOR_CLOSING,
 	INITIATOR_CLOSED,
 };
 
 /* Why a login did not come about. */
 struct initiator_failure {
-	int error;             /* -errno: -ECONNREFUSED, -ETIMEDOUT, …, -EPROTO the peer does not speak iSCSI as it must, -EREMOTEIO a login status */
+	int error; /* -errno: -ECONNREFUSED, -ETIMEDOUT, …, -EPROTO the peer does not speak iSCSI as
+		      it must, -EREMOTEIO a login status */
 	uint16_t login_status; /* class << 8 | detail with -EREMOTEIO */
 	bool connected;        /* TCP was up: the failure is one of login */
 	char text[256];        /* for people: which address, what happened */
@@ -72,22 +73,25 @@ struct initiator_ops {
 	void (*verify)(void *user);
 	/* hold_ns have passed while down: commands fail from now on until the next release. */
 	void (*hold_expired)(void *user);
-	/* A line for the log (async message, abort, redirect, attempt failed). At most one a second. */
+	/* A line for the log (async message, abort, redirect, attempt failed). At most one a
+	 * second. */
 	void (*note)(void *user, const char *text);
-	/* The end: no callback follows, initiator_free() may be called (not from inside this callback). */
+	/* The end: no callback follows, initiator_free() may be called (not from inside this
+	 * callback). */
 	void (*closed)(void *user);
 };
 
 struct initiator_cfg {
 	struct loop *loop;
-	struct iscsi_session_cfg session;  /* copied with its strings */
+	struct iscsi_session_cfg session;          /* copied with its strings */
 	struct tcp_addr addr[INITIATOR_MAX_ADDRS]; /* tried in this order, each time */
 	unsigned n_addrs;
-	uint64_t connect_timeout_ns;       /* each address; 0: 5 s */
-	uint64_t first_login_timeout_ns;   /* all of the first login; 0: 30 s */
-	uint64_t hold_ns;                  /* 0: 60 s */
+	uint64_t connect_timeout_ns;         /* each address; 0: 5 s */
+	uint64_t first_login_timeout_ns;     /* all of the first login; 0: 30 s */
+	uint64_t hold_ns;                    /* 0: 60 s */
 	uint64_t retry_min_ns, retry_max_ns; /* 0: 1 s, 30 s */
-	unsigned n_commands;               /* on the wire at once, at most 4096; 0: 128 (session.n_tasks is not looked at) */
+	unsigned n_commands; /* on the wire at once, at most 4096; 0: 128 (session.n_tasks is not
+				looked at) */
 	const struct initiator_ops *ops;
 	void *user;
 };
@@ -129,12 +133,12 @@ extern const struct scsi_path_ops initiator_path_ops;
 struct initiator_status {
 	enum initiator_state state;
 	uint16_t tsih;
-	unsigned n_connections;            /* in full feature phase: 0 or more */
+	unsigned n_connections; /* in full feature phase: 0 or more */
 	uint16_t cid;
-	struct tcp_addr local, peer;       /* of the leading connection, valid when n_connections > 0 */
-	struct iscsi_params params;        /* negotiated */
-	uint64_t n_reconnects;             /* logins after a loss; counted before verify() */
-	unsigned n_commands;               /* waiting and on the wire */
+	struct tcp_addr local, peer; /* of the leading connection, valid when n_connections > 0 */
+	struct iscsi_params params;  /* negotiated */
+	uint64_t n_reconnects;       /* logins after a loss; counted before verify() */
+	unsigned n_commands;         /* waiting and on the wire */
 };
 void initiator_get_status(const struct initiator *i, struct initiator_status *ret);
 /* The engine's counters, over all logins; valid until initiator_free(). */

@@ -22,8 +22,8 @@
 struct loop;
 
 #define LOOP_NEVER UINT64_MAX
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS  UINT64_C(1000000)
+#define NS_PER_S   UINT64_C(1000000000)
 
 /* A watched descriptor. @events: EPOLLIN | EPOLLOUT | … */
 struct loop_fd {
@@ -53,7 +53,8 @@ struct loop_post {
 
 /* Return: 0 or -errno. */
 int loop_new(struct loop **ret_loop);
-struct loop *loop_free(struct loop *l); /* no fd, timer or post may be left; NULL is fine; returns NULL */
+struct loop *loop_free(
+	struct loop *l); /* no fd, timer or post may be left; NULL is fine; returns NULL */
 
 /* Runs until loop_stop(). Return: 0 or -errno of the wait itself. */
 int loop_run(struct loop *l);
@@ -72,13 +73,15 @@ uint64_t clock_now_ns(void);
 bool loop_is_own_thread(const struct loop *l);
 
 int loop_fd_add(struct loop *l, struct loop_fd *f);
-int loop_fd_events(struct loop *l, struct loop_fd *f, uint32_t events); /* no system call when unchanged */
+int loop_fd_events(struct loop *l, struct loop_fd *f,
+		   uint32_t events); /* no system call when unchanged */
 /* After this no ready() comes, also not for events of this very turn. Does not close. */
 void loop_fd_remove(struct loop *l, struct loop_fd *f);
 
 /*
- * Arms or moves; LOOP_NEVER disarms. A deadline that has passed fires in the next turn. Return: 0 or -ENOMEM,
- * which moving an armed timer never gives; nor does arming one again, first thing in its own fire().
+ * Arms or moves; LOOP_NEVER disarms. A deadline that has passed fires in the next turn. Return: 0
+ * or -ENOMEM, which moving an armed timer never gives; nor does arming one again, first thing in
+ * its own fire().
  */
 int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
@@ -88,7 +91,8 @@ void loop_defer_cancel(struct loop_defer *d);
 
 /* From any thread: run @p->run on the loop thread, in order of posting. Never blocks. */
 void loop_post(struct loop *l, struct loop_post *p);
-/* From any thread but the loop's: run @fn there and wait for it. (On the loop's own thread it is called at once.) Somebody must be running the loop, or be about to. */
+/* From any thread but the loop's: run @fn there and wait for it. (On the loop's own thread it is
+ * called at once.) Somebody must be running the loop, or be about to. */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
 
 #endif

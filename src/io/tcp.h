@@ -32,7 +32,8 @@ int tcp_connect(const struct tcp_addr *to, int *ret_fd);
 /* 0, or the -errno that the connection attempt ended with. */
 int tcp_connect_result(int fd);
 
-/* Return: bytes moved (> 0), -EAGAIN when it would block, 0 from tcp_readv() at end of stream, else -errno. */
+/* Return: bytes moved (> 0), -EAGAIN when it would block, 0 from tcp_readv() at end of stream, else
+ * -errno. */
 long tcp_readv(int fd, const struct iovec *iov, size_t n_iov);
 long tcp_writev(int fd, const struct iovec *iov, size_t n_iov); /* no SIGPIPE */
 
@@ -57,7 +58,8 @@ void tcp_addr_text(const struct tcp_addr *a, char *buf, size_t n);
 #define TCP_ADDR_TEXT 76
 void tcp_addr_text_port(const struct tcp_addr *a, char *buf, size_t n);
 uint16_t tcp_addr_port(const struct tcp_addr *a);
-bool tcp_addr_equal(const struct tcp_addr *a, const struct tcp_addr *b); /* address, scope and port */
+bool tcp_addr_equal(const struct tcp_addr *a,
+		    const struct tcp_addr *b); /* address, scope and port */
 /* Addresses of the two ends of a connected socket. Return: 0 or -errno. */
 int tcp_local_addr(int fd, struct tcp_addr *ret);
 int tcp_peer_addr(int fd, struct tcp_addr *ret);
