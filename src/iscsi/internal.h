@@ -77,6 +77,7 @@ struct tmf {
 	bool told;        /* the owner asked for it, its tasks end as cancelled */
 	uint64_t lun;
 	uint32_t itt;
+	uint32_t cmdsn;          /* commands from here on came after it */
 	struct iscsi_task *task; /* ABORT TASK; NULL when it has ended meanwhile */
 	struct iscsi_conn *conn;
 	uint64_t deadline_ns;

@@ -274,6 +274,12 @@ static void finish_pending(struct iscsi_session *s, struct iscsi_task *t,
 	}
 }
 
+void session_recall(struct iscsi_session *s, struct iscsi_task *t)
+{
+	if (t->state == TASK_PENDING)
+		finish_pending(s, t, ISCSI_TASK_CANCELLED);
+}
+
 void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
 {
 	if (t->state == TASK_PENDING) {

@@ -417,6 +417,44 @@ static void ffp_19_3_lu_reset_of_the_owner(void **state)
 	io_free(&probe, 0);
 }
 
+/* What was sent behind the request is not the reset's: it lives on, and its answer is welcome. */
+static void lu_reset_spares_what_came_after(void **state)
+{
+	for (int told = 0; told < 2; told++) {
+		struct peer p;
+		struct io before, after;
+		uint32_t tmf, itt;
+
+		start(&p);
+		io_none(&before);
+		before.task.lun = LUN1;
+		before.task.timeout_ns = 2 * PEER_S;
+		io_submit(&p, &before);
+		peer_expect(&p, PDU_SCSI_CMD);
+		if (told) {
+			session_lu_reset(p.s, LUN1, p.now_ns);
+		} else {
+			peer_tick(&p, 2 * PEER_S);
+			tmf = peer_expect(&p, PDU_TMF_REQ)->pdu.itt; /* ABORT TASK */
+			tmf_answer(&p, tmf, TMF_RSP_NOT_SUPPORTED);
+		}
+		tmf = peer_expect(&p, PDU_TMF_REQ)->pdu.itt;
+		io_none(&after);
+		after.task.lun = LUN1;
+		io_submit(&p, &after);
+		itt = peer_expect(&p, PDU_SCSI_CMD)->pdu.itt;
+		tmf_answer(&p, tmf, TMF_RSP_COMPLETE);
+		io_expect(&p, &before, told ? ISCSI_TASK_CANCELLED : ISCSI_TASK_TIMEOUT);
+		peer_expect_no_event(&p);
+		peer_expect_nothing(&p); /* not sent a second time */
+		peer_status(&p, itt, 0);
+		io_expect(&p, &after, ISCSI_TASK_OK);
+		peer_close(&p);
+		io_free(&before, 0);
+		io_free(&after, 0);
+	}
+}
+
 static void lu_resets_wait_for_each_other(void **state)
 {
 	struct peer p;
@@ -633,6 +671,7 @@ int main(void)
 		cmocka_unit_test(cancel_at_every_stage),
 		cmocka_unit_test(cancel_while_logging_out),
 		cmocka_unit_test(ffp_19_3_lu_reset_of_the_owner),
+		cmocka_unit_test(lu_reset_spares_what_came_after),
 		cmocka_unit_test(lu_resets_wait_for_each_other),
 		cmocka_unit_test(lu_resets_have_a_limit),
 		cmocka_unit_test(lu_reset_without_a_connection_waits),

@@ -28,6 +28,7 @@ static void request(struct iscsi_session *s, struct iscsi_conn *c, uint8_t funct
 			      .function = function,
 			      .lun = lun,
 			      .itt = session_next_itt(s),
+			      .cmdsn = s->cmdsn,
 			      .task = t,
 			      .conn = c,
 			      .deadline_ns = now_ns + s->cfg.tmf_timeout_ns};
@@ -123,19 +124,22 @@ void tmf_sweep(struct iscsi_session *s, uint64_t now_ns)
 		start_next(s, now_ns);
 }
 
-/* The unit was reset: none of its tasks exists any more at the target. */
-static void after_reset(struct iscsi_session *s, uint64_t lun, bool told)
+/*
+ * The unit was reset: none of the tasks it had then exists any more at the target.
+ * Commands that were sent behind the request (CmdSN from its own on) are not affected.
+ */
+static void after_reset(struct iscsi_session *s, const struct tmf *was)
 {
 	struct list back = LIST_INIT(back);
 
 	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
 		struct iscsi_task *t = s->table[i];
 
-		if (!t || t->lun != lun)
+		if (!t || t->lun != was->lun || !serial_lt(t->cmdsn, was->cmdsn))
 			continue;
 		if (t->gives_up) {
 			task_finish(t, t->ends_as);
-		} else if (told || t->once) {
+		} else if (was->told || t->once) {
 			task_finish(t, ISCSI_TASK_CANCELLED);
 		} else {
 			session_requeue(s, &back, t);
@@ -157,7 +161,7 @@ void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_
 			task_finish(was.task, was.task->ends_as);
 	} else if (was.function == TMF_LOGICAL_UNIT_RESET && rsp == TMF_RSP_COMPLETE) {
 		s->tmf.active = false;
-		after_reset(s, was.lun, was.told);
+		after_reset(s, &was);
 	} else {
 		escalate(s, "was refused by the target", now_ns);
 	}
