@@ -477,7 +477,7 @@ static int request_check(const struct lu *lu, const struct blk_req *r)
 {
 	const struct lu_info *i = &lu->info;
 
-	if (lu_is_fenced(lu, NULL, 0) || lu->n_paths == 0)
+	if (lu_is_fenced(lu, NULL, 0) || lu->absent || lu->n_paths == 0)
 		return -EIO;
 	if (r->op == BLK_FLUSH)
 		return i->limits.write_cache ? 0 : 1;
@@ -606,12 +606,14 @@ int lu_path_add(struct lu *lu, const struct scsi_path_ops *ops, void *path, uint
 	return 0;
 }
 
-void lu_path_remove(struct lu *lu, void *path)
+static void path_remove(struct lu *lu, void *path, bool disown)
 {
 	for (unsigned i = 0; i < LU_MAX_PATHS; i++) {
 		if (!lu->paths[i].ops || lu->paths[i].path != path)
 			continue;
 		lu_enter(lu);
+		if (disown)
+			lu_disown_path(lu, i);
 		lu->paths[i] = (struct lu_path){0};
 		lu->n_paths--;
 		lu_forget_path(lu, i);
@@ -620,6 +622,16 @@ void lu_path_remove(struct lu *lu, void *path)
 		lu_leave(lu);
 		return;
 	}
+}
+
+void lu_path_remove(struct lu *lu, void *path)
+{
+	path_remove(lu, path, false);
+}
+
+void lu_path_disown(struct lu *lu, void *path)
+{
+	path_remove(lu, path, true);
 }
 
 unsigned lu_n_paths(const struct lu *lu)
@@ -648,9 +660,22 @@ void lu_drain(struct lu *lu, void (*done)(void *arg), void *arg)
 void lu_hold(struct lu *lu, bool hold)
 {
 	lu_enter(lu);
+	if (hold && !lu->held)
+		lu_recall_wire(lu);
 	lu->held = hold;
 	if (!hold)
 		lu_send_parked(lu);
+	lu_leave(lu);
+}
+
+void lu_set_absent(struct lu *lu, bool absent)
+{
+	lu_enter(lu);
+	lu->absent = absent;
+	if (absent) {
+		lu_cancel_wire(lu);
+		lu_fail_waiting(lu, -EIO);
+	}
 	lu_leave(lu);
 }
 

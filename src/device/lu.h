@@ -88,6 +88,10 @@ enum lu_event {
 	LU_EV_RESET,
 };
 
+/* Any thread: does the answer to a command that was sent past the unit carry a unit attention it
+ * must hear of? */
+bool lu_event_of_answer(const struct scsi_cmd *cmd, enum lu_event *ret);
+
 struct lu_cfg {
 	struct loop *loop;
 	const struct lu_info *info;
@@ -126,6 +130,12 @@ int lu_path_add(struct lu *lu, const struct scsi_path_ops *ops, void *path, uint
  * Without any path requests fail with -EIO.
  */
 void lu_path_remove(struct lu *lu, void *path);
+/*
+ * Loop thread. The same for a path that turned out to lead to another unit: what is
+ * under way there is given up, an answer that comes all the same is not believed, and
+ * the requests go on on another path.
+ */
+void lu_path_disown(struct lu *lu, void *path);
 unsigned lu_n_paths(const struct lu *lu);
 
 /* Loop thread: requests not done yet. */
@@ -144,6 +154,11 @@ void lu_drain(struct lu *lu, void (*done)(void *arg), void *arg);
  * hold(false) after lu_update(), or lu_fence(). The owner bounds that time.
  */
 void lu_hold(struct lu *lu, bool hold);
+/*
+ * Loop thread. No unit answers at the LUN: everything fails with -EIO, what is under way
+ * included, until it has been recognised again (false).
+ */
+void lu_set_absent(struct lu *lu, bool absent);
 
 /*
  * Loop thread. A fenced unit fails every request with -EIO, those waiting for a

@@ -43,7 +43,8 @@ struct lu_slot *slot_take(struct lu *lu, struct lu_work *w)
 	s->work = w;
 	s->tried = 0;
 	s->n_now = s->n_attentions = s->n_timeouts = s->n_later = 0;
-	s->later_since_ns = 0;
+	s->later_ns = 0;
+	s->disowned = s->recalled = false;
 	s->cmd.dir = SCSI_DIR_NONE;
 	s->cmd.iov = NULL;
 	s->cmd.n_iov = 0;
@@ -119,6 +120,41 @@ uint32_t lu_max_transfer(const struct lu *lu)
 	return max;
 }
 
+static void cmd_recall(struct lu *lu, struct lu_slot *s)
+{
+	const struct lu_path *p;
+
+	if (s->path == LU_MAX_PATHS)
+		return;
+	p = &lu->paths[s->path];
+	if (p->ops->recall)
+		p->ops->recall(p->path, &s->cmd);
+}
+
+void lu_recall_wire(struct lu *lu)
+{
+	struct lu_slot *s;
+
+	list_for_each (s, &lu->wire, node) {
+		s->recalled = true;
+		cmd_recall(lu, s);
+	}
+}
+
+void lu_disown_path(struct lu *lu, unsigned i)
+{
+	const struct lu_path *p = &lu->paths[i];
+	struct lu_slot *s;
+
+	list_for_each (s, &lu->wire, node) {
+		if (s->path != i)
+			continue;
+		s->disowned = true;
+		if (p->ops->cancel)
+			p->ops->cancel(p->path, &s->cmd);
+	}
+}
+
 static void forget_in(struct list *slots, unsigned i)
 {
 	struct lu_slot *s;
@@ -157,7 +193,7 @@ void slot_send(struct lu_slot *s)
 	struct lu *lu = s->lu;
 	unsigned i;
 
-	if (atomic_load_explicit(&lu->fenced, memory_order_relaxed)) {
+	if (atomic_load_explicit(&lu->fenced, memory_order_relaxed) || lu->absent) {
 		slot_end(s, -EIO);
 		return;
 	}
@@ -176,15 +212,17 @@ void slot_send(struct lu_slot *s)
 	s->cmd.status = 0;
 	s->cmd.n_sense = 0;
 	s->cmd.n_transferred = 0;
+	s->cmd.overflow = false;
+	s->disowned = s->recalled = false;
 	list_append(&lu->wire, &s->node);
 	lu->paths[i].ops->submit(lu->paths[i].path, &s->cmd);
 }
 
 /* ---- the verdict acted upon -------------------------------------------- */
 
-static void lu_tell(struct lu *lu, enum scsi_notice notice, bool conclusion)
+static enum lu_event event_of(enum scsi_notice notice)
 {
-	static const enum lu_event event_of[] = {
+	static const enum lu_event event[] = {
 		[SCSI_NOTICE_CAPACITY_CHANGED] = LU_EV_CAPACITY_CHANGED,
 		[SCSI_NOTICE_LUNS_CHANGED] = LU_EV_LUNS_CHANGED,
 		[SCSI_NOTICE_INQUIRY_CHANGED] = LU_EV_INQUIRY_CHANGED,
@@ -192,11 +230,30 @@ static void lu_tell(struct lu *lu, enum scsi_notice notice, bool conclusion)
 		[SCSI_NOTICE_WRITE_PROTECTED] = LU_EV_WRITE_PROTECTED,
 		[SCSI_NOTICE_RESET] = LU_EV_RESET,
 	};
+
+	return event[notice];
+}
+
+bool lu_event_of_answer(const struct scsi_cmd *cmd, enum lu_event *ret)
+{
+	struct scsi_verdict v;
+
+	if (cmd->error || cmd->status != SCSI_CHECK_CONDITION)
+		return false;
+	v = scsi_judge(cmd->status, cmd->sense, cmd->n_sense, cmd->cdb[0]);
+	if (!v.unit_attention || v.notice == SCSI_NOTICE_NONE)
+		return false;
+	*ret = event_of(v.notice);
+	return true;
+}
+
+static void lu_tell(struct lu *lu, enum scsi_notice notice, bool conclusion)
+{
 	enum lu_event event;
 
 	if (notice == SCSI_NOTICE_NONE)
 		return;
-	event = event_of[notice];
+	event = event_of(notice);
 	if (conclusion) {
 		/* each failing request would say it again */
 		if (lu->told >> event & 1)
@@ -225,6 +282,8 @@ static enum outcome judge_transport(struct lu *lu, struct lu_slot *s, int *ret_e
 		s->tried = 0;
 		return again_within(&s->n_timeouts, MAX_TIMEOUTS) ? OUTCOME_AGAIN : OUTCOME_END;
 	case -ECANCELED:
+		if (s->recalled)
+			return OUTCOME_AGAIN;
 		/* taken along by a reset that was meant for another command */
 		if (again_within(&s->n_now, MAX_NOW))
 			return OUTCOME_AGAIN;
@@ -272,15 +331,13 @@ static enum outcome judge_later(struct lu *lu, struct lu_slot *s)
 {
 	uint64_t now = loop_now_ns(lu->cfg.loop);
 	uint64_t delay = LATER_MIN_NS << (s->n_later < LATER_STEPS ? s->n_later : LATER_STEPS);
-	uint64_t spent;
 
-	if (s->n_later == 0)
-		s->later_since_ns = now;
-	spent = now - s->later_since_ns;
-	if (spent >= lu->cfg.retry_ns)
+	/* only our own waiting counts: the session may have been away in between */
+	if (s->later_ns >= lu->cfg.retry_ns)
 		return OUTCOME_END;
-	if (delay > lu->cfg.retry_ns - spent)
-		delay = lu->cfg.retry_ns - spent;
+	if (delay > lu->cfg.retry_ns - s->later_ns)
+		delay = lu->cfg.retry_ns - s->later_ns;
+	s->later_ns += delay;
 	if (s->n_later < UINT8_MAX)
 		s->n_later++;
 	s->due_ns = now + delay;
@@ -306,6 +363,13 @@ static enum outcome judge_answer(struct lu *lu, struct lu_slot *s, int *ret_erro
 	lu_tell(lu, v.notice, !v.unit_attention);
 	switch (v.action) {
 	case SCSI_ACT_OK:
+		if (s->cmd.overflow &&
+		    (s->work->how == LU_HOW_READ || s->work->how == LU_HOW_WRITE)) {
+			/* its blocks are larger than we think: wrong data, wrong place */
+			*ret_error = -EIO;
+			lu_tell(lu, SCSI_NOTICE_CAPACITY_CHANGED, true);
+			return OUTCOME_END;
+		}
 		/*
 		 * Good, but not all of it: never success. Only the list of UNMAP does not
 		 * count, because tgt has acted upon it and reports all the same that none
@@ -374,6 +438,8 @@ static void slot_done(struct scsi_cmd *cmd)
 
 	lu_enter(lu);
 	list_remove(&s->node);
+	if (s->disowned && !cmd->error)
+		cmd->error = -EIO; /* another unit's word */
 	outcome = cmd->error ? judge_transport(lu, s, &error) : judge_answer(lu, s, &error);
 	/* asked last, because the event callback may have fenced the unit */
 	if (lu_is_fenced(lu, NULL, 0)) {

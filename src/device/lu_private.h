@@ -68,8 +68,10 @@ struct lu_slot {
 	uint8_t path;  /* index, while on the wire; LU_MAX_PATHS: it was removed meanwhile */
 	uint8_t tried; /* a bit for each path that failed it */
 	uint8_t n_now, n_attentions, n_timeouts, n_later;
-	bool busy; /* waits because the unit had no room */
-	uint64_t later_since_ns, due_ns;
+	bool disowned; /* its path does not lead to the unit: whatever it answers is not ours */
+	bool recalled; /* taken back by a hold */
+	bool busy;     /* waits because the unit had no room */
+	uint64_t later_ns, due_ns; /* time spent waiting; when to try again */
 	struct iovec iov[LU_SLOT_IOV];
 	uint8_t list[SCSI_UNMAP_HEADER_BYTES + SCSI_UNMAP_DESCRIPTOR_BYTES];
 };
@@ -97,6 +99,7 @@ struct lu {
 	unsigned n_inflight;
 	unsigned depth; /* of entry: callbacks may come back in */
 	bool held;
+	bool absent; /* no unit at its LUN: everything fails until it is back */
 	bool sync_long_form;
 	unsigned refused;        /* LU_REFUSED_… */
 	unsigned told;           /* conclusions already reported, a bit for each enum lu_event */
@@ -132,6 +135,10 @@ void lu_send_due(struct lu *lu);
 void lu_send_parked(struct lu *lu);
 /* Asks the paths to give up all commands they have. */
 void lu_cancel_wire(struct lu *lu);
+/* Held: commands that are not on the wire yet come back and are parked. */
+void lu_recall_wire(struct lu *lu);
+/* The path @i leads to something else: its commands are given up there. */
+void lu_disown_path(struct lu *lu, unsigned i);
 /* The place @i is empty now and may be another path's next. */
 void lu_forget_path(struct lu *lu, unsigned i);
 /* Arms the timer for what waits; 0 or its error. */

@@ -80,10 +80,18 @@ static void fake_cancel(void *path, struct scsi_cmd *cmd)
 	p->n_cancelled++;
 }
 
+static void fake_recall(void *path, struct scsi_cmd *cmd)
+{
+	struct fake_path *p = path;
+
+	p->n_recalled++;
+}
+
 const struct scsi_path_ops fake_path_ops = {
 	.submit = fake_submit,
 	.max_transfer_bytes = fake_max_transfer,
 	.cancel = fake_cancel,
+	.recall = fake_recall,
 };
 
 const struct scsi_path_ops fake_path_ops_no_cancel = {
@@ -109,6 +117,12 @@ void fake_short(struct fake_path *p, unsigned i, uint32_t n_transferred)
 	cmd->status = SCSI_GOOD;
 	cmd->n_transferred = n_transferred;
 	cmd->done(cmd);
+}
+
+void fake_overflow(struct fake_path *p, unsigned i)
+{
+	p->q[i]->overflow = true;
+	fake_good(p, i);
 }
 
 void fake_good(struct fake_path *p, unsigned i)

@@ -27,14 +27,15 @@ struct fake_path {
 	struct scsi_cmd *q[FAKE_MAX]; /* submitted, oldest first */
 	unsigned n;
 	unsigned n_submitted; /* ever */
-	unsigned n_cancelled;
+	unsigned n_cancelled, n_recalled;
 };
 
 extern const struct scsi_path_ops fake_path_ops;
 extern const struct scsi_path_ops fake_path_ops_no_cancel;
 
 /* Takes command @i out of the queue and completes it. */
-void fake_good(struct fake_path *p, unsigned i); /* everything moved */
+void fake_good(struct fake_path *p, unsigned i);     /* everything moved */
+void fake_overflow(struct fake_path *p, unsigned i); /* good, but there was more to move */
 void fake_short(struct fake_path *p, unsigned i, uint32_t n_transferred);
 void fake_status(struct fake_path *p, unsigned i, uint8_t status);
 void fake_sense(struct fake_path *p, unsigned i, uint8_t key, uint8_t asc, uint8_t ascq);

@@ -354,7 +354,6 @@ static void login_done(struct initiator *i)
 /* The session was logged in and is not any longer; it will be again. */
 static void session_lost(struct initiator *i, const char *why, unsigned time2wait_s)
 {
-	bool verifying = i->state == INITIATOR_VERIFYING;
 	/* What a key may say at most; an asynchronous message could ask for 18 hours. */
 	uint64_t wait_ns = (time2wait_s < 3600 ? time2wait_s : 3600) * NS_PER_S;
 	int error = transport_error(i);
@@ -365,8 +364,8 @@ static void session_lost(struct initiator *i, const char *why, unsigned time2wai
 	i->leaving = false;
 	i->logout_due = false;
 	i->logout_sent = false;
-	if (verifying)
-		cmds_fail_probes(i);
+	/* who asks something on another thread must not wait for the session to come back */
+	cmds_fail_probes(i);
 	/* A session that is lost again and again soon after login is not tried any faster. */
 	if (i->up_since_ns && now_of(i) - i->up_since_ns >= i->retry_max_ns)
 		i->retry_ns = i->retry_min_ns;

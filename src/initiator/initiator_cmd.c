@@ -85,6 +85,7 @@ static void path_submit(void *path, struct scsi_cmd *cmd)
 	cmd->status = 0;
 	cmd->n_sense = 0;
 	cmd->n_transferred = 0;
+	cmd->overflow = false;
 	cmd->submitted_ns = command_clock_ns(i);
 	cmd->transport = NULL;
 	if (i->state == INITIATOR_CLOSING || i->state == INITIATOR_CLOSED) {
@@ -179,6 +180,7 @@ void cmds_task_done(struct initiator *i, struct iscsi_task *t)
 	if (cmd->error == 0) {
 		cmd->status = t->status;
 		cmd->n_transferred = t->n_transferred;
+		cmd->overflow = t->overflow;
 		cmd->n_sense = t->n_sense;
 		memcpy(cmd->sense, t->sense, t->n_sense);
 	} else if (s->error) {
@@ -268,6 +270,20 @@ static void path_cancel(void *path, struct scsi_cmd *cmd)
 	}
 }
 
+/* One that the engine has sent keeps its place: only its own end frees the slot. */
+static void path_recall(void *path, struct scsi_cmd *cmd)
+{
+	struct initiator *i = path;
+	struct slot *s = cmd->transport;
+
+	if (!s) {
+		path_cancel(path, cmd);
+		return;
+	}
+	session_recall(i->session, &s->task);
+	initiator_wake(i);
+}
+
 static uint32_t path_max_transfer_bytes(void *path)
 {
 	return MAX_TRANSFER;
@@ -276,5 +292,6 @@ static uint32_t path_max_transfer_bytes(void *path)
 const struct scsi_path_ops initiator_path_ops = {
 	.submit = path_submit,
 	.cancel = path_cancel,
+	.recall = path_recall,
 	.max_transfer_bytes = path_max_transfer_bytes,
 };

@@ -72,6 +72,7 @@ struct scsi_cmd {
 	uint8_t sense[SCSI_SENSE_MAX];
 	uint16_t n_sense;
 	uint32_t n_transferred; /* data bytes really moved, at most n_data */
+	bool overflow; /* the unit had more to move than n_data: it counts otherwise than we do */
 
 	/* the transport's, while it owns the command */
 	struct list node;
@@ -97,6 +98,8 @@ struct scsi_path_ops {
 	 * a unit turned out to be another one and held commands must not reach it.
 	 */
 	void (*cancel)(void *path, struct scsi_cmd *cmd);
+	/* optional: the same, but a command that is on the wire goes on. */
+	void (*recall)(void *path, struct scsi_cmd *cmd);
 };
 
 /**
