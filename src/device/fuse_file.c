@@ -571,6 +571,11 @@ int fuse_file_changed(struct fuse_file *f, const struct blk_limits *limits, uint
 void fuse_file_abort(struct fuse_file *f)
 {
 	atomic_store(&f->has_failed, true);
+	/*
+	 * A child that is just being made may still have a copy of the descriptor; then the
+	 * loop would go on to be told of it, after our memory is gone.
+	 */
+	loop_call(f->loop, on_loop_unwatch, f);
 	if (f->fd.fd >= 0)
 		(void)dup3(f->null_fd, f->fd.fd, O_CLOEXEC);
 }

@@ -68,7 +68,8 @@ void fuse_slot_put(struct fuse_slot *s)
 
 	/* The one used last is the one whose memory is warm. */
 	list_prepend(&f->free_slots, &s->node);
-	atomic_store_explicit(&f->n_busy, n_busy, memory_order_release);
+	/* in order with the look at n_waiters: one of the two sees the other */
+	atomic_store(&f->n_busy, n_busy);
 	if (f->is_watched)
 		(void)loop_fd_events(f->loop, &f->fd, EPOLLIN);
 	if (n_busy > 0)

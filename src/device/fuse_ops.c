@@ -241,7 +241,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 	if (size > f->limits.n_bytes - (uint64_t)off)
 		size = f->limits.n_bytes - (uint64_t)off;
 	/* The kernel does not follow up asynchronous O_DSYNC writes with an fsync. */
-	if (!fi->writepage && (fi->flags & O_DSYNC) && f->limits.write_cache)
+	if (!fi->writepage && (fi->flags & O_DSYNC))
 		flags = BLK_F_FUA;
 	fuse_io_write(f, req, buf, (uint64_t)off, size, flags);
 }
