@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <semaphore.h>
 
-#include "service/session.h"
+#include "service/unit.h"
 
 struct run {
 	struct loop_post post;
@@ -21,6 +21,7 @@ static void run_done(struct scsi_cmd *cmd)
 {
 	struct run *r = cmd->user;
 
+	unit_notice(r->s, cmd);
 	sem_post(&r->done);
 }
 

@@ -14,8 +14,8 @@ static unsigned keeper_work(struct session *s, unsigned wants)
 		if (!sess_verify(s, true))
 			again |= WANT_VERIFY;
 		/* units may have come while we were away */
-		if (!s->informational && !(again & WANT_VERIFY))
-			wants |= WANT_SCAN;
+		else if (!s->informational)
+			sess_want(s, WANT_SCAN);
 	}
 	if ((wants & WANT_UNITS) && !(again & WANT_VERIFY) && !sess_verify(s, false))
 		again |= WANT_UNITS;
@@ -24,21 +24,26 @@ static unsigned keeper_work(struct session *s, unsigned wants)
 	return again;
 }
 
+/* What may be done now; session->lock held. */
+static unsigned keeper_may(const struct session *s)
+{
+	if (s->paused)
+		return 0;
+	return s->no_scan ? s->wants & ~WANT_SCAN : s->wants;
+}
+
 /* Waits for work; 0: the end. session->lock held. */
 static unsigned keeper_next(struct session *s)
 {
 	while (!s->quit) {
-		bool due = s->wants && (s->again_ns == LOOP_NEVER || clock_now_ns() >= s->again_ns);
+		unsigned wants = keeper_may(s);
 
-		if (due && !s->paused) {
-			unsigned wants = s->wants;
-
-			s->wants = 0;
+		if (wants && (s->again_ns == LOOP_NEVER || clock_now_ns() >= s->again_ns)) {
+			s->wants &= ~wants;
 			s->again_ns = LOOP_NEVER;
 			return wants;
 		}
-		cond_wait_until(&s->changed, &s->lock,
-				s->wants && !s->paused ? s->again_ns : LOOP_NEVER);
+		cond_wait_until(&s->changed, &s->lock, wants ? s->again_ns : LOOP_NEVER);
 	}
 	return 0;
 }

@@ -24,6 +24,7 @@
 /* One unit that is to go, and how far that has come. */
 struct leaving {
 	struct unit *u;
+	bool shared; /* other sessions lead to it too, but none that could serve it now */
 	bool gate_closed, stopped;
 	bool unflushed; /* there was nothing to flush to; taking it away must not try again */
 };
@@ -36,15 +37,33 @@ struct removal {
 
 /* ---- which units ----------------------------------------------------------------- */
 
-static bool only_through(const struct unit *u, const struct session *s)
+static bool sess_is_up(struct session *s)
 {
+	struct initiator_status st;
+
+	sess_status(s, &st);
+	return st.state == INITIATOR_UP;
+}
+
+enum others {
+	OTHERS_NONE,
+	OTHERS_USELESS, /* paths of other sessions, none of which works at the moment */
+	OTHERS_SERVE,
+};
+
+static enum others other_paths(const struct unit *u, const struct session *s)
+{
+	enum others o = OTHERS_NONE;
 	const struct unit_path *p;
 
 	list_for_each (p, &u->paths, in_unit) {
-		if (p->session != s)
-			return false;
+		if (p->session == s)
+			continue;
+		if (p->active && sess_is_up(p->session))
+			return OTHERS_SERVE;
+		o = OTHERS_USELESS;
 	}
-	return true;
+	return o;
 }
 
 static bool is_listed(const struct removal *rm, const struct unit *u)
@@ -68,10 +87,24 @@ static int removal_list(struct removal *rm, struct session *s)
 	if (!rm->v)
 		return -ENOMEM;
 	list_for_each (p, &s->paths, in_session) {
-		if (only_through(p->unit, s) && !is_listed(rm, p->unit))
-			rm->v[rm->n++].u = p->unit;
+		enum others o = other_paths(p->unit, s);
+
+		if (o != OTHERS_SERVE && !is_listed(rm, p->unit))
+			rm->v[rm->n++] = (struct leaving){.u = p->unit, .shared = o != OTHERS_NONE};
 	}
 	return 0;
+}
+
+/* The family's lock was let go meanwhile: are these still the units to go? */
+static bool list_holds(const struct removal *rm)
+{
+	for (size_t i = 0; i < rm->n; i++) {
+		enum others o = other_paths(rm->v[i].u, rm->s);
+
+		if (o == OTHERS_SERVE || (o == OTHERS_USELESS) != rm->v[i].shared)
+			return false;
+	}
+	return true;
 }
 
 /* ---- the steps ---------------------------------------------------------------------- */
@@ -131,18 +164,10 @@ static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
 	return why->holders.n ? refuse_held(rm, why) : 0;
 }
 
-/* After a moment for a session that is just coming back. */
-static bool sess_is_up(struct session *s)
-{
-	struct initiator_status st;
-
-	sess_status(s, &st);
-	return st.state == INITIATOR_UP;
-}
-
 static bool can_flush(const struct unit *u)
 {
-	return u->lu && u->state == UNIT_READY && unit_n_active(u) > 0;
+	return u->lu && u->state == UNIT_READY && unit_n_active(u) > 0 &&
+	       !lu_is_fenced(u->lu, NULL, 0);
 }
 
 static uint32_t flush_one(struct leaving *l, bool up, struct refusal *why)
@@ -189,14 +214,15 @@ static uint32_t stop_all(struct removal *rm, struct refusal *why)
 {
 	for (size_t i = 0; i < rm->n; i++) {
 		struct unit *u = rm->v[i].u;
-		int r = u->dev ? u->backend->stop(u->dev, rm->v[i].unflushed,
-						  rm->v[i].unflushed ? STOP_UNFLUSHED_MS : STOP_MS)
-			       : 0;
+		int r;
 
-		if (r == 0) {
-			rm->v[i].stopped = u->dev != NULL;
+		if (!u->dev || rm->v[i].shared)
 			continue;
-		}
+		r = u->backend->stop(u->dev, rm->v[i].unflushed,
+				     rm->v[i].unflushed ? STOP_UNFLUSHED_MS : STOP_MS);
+		rm->v[i].stopped = r == 0;
+		if (r == 0)
+			continue;
 		u->backend->holders(u->dev, &why->holders);
 		if (r == -EBUSY || why->holders.n)
 			return refuse_held(rm, why);
@@ -206,39 +232,33 @@ static uint32_t stop_all(struct removal *rm, struct refusal *why)
 	return 0;
 }
 
+/* A device that is gone from the system, is shown again. */
+static void present_again(struct unit *u)
+{
+	enum unit_state state = u->state;
+	char why[sizeof(u->why)];
+
+	memcpy(why, u->why, sizeof(why));
+	unit_dev_gone(u);
+	if (unit_present(u) == 0 && state != UNIT_READY)
+		unit_set_state(u, state, why);
+}
+
 /* After a refusal: as before. */
 static void put_back(struct removal *rm)
 {
 	for (size_t i = 0; i < rm->n; i++) {
 		struct unit *u = rm->v[i].u;
 
-		if (rm->v[i].stopped) {
-			enum unit_state state = u->state;
-			char why[sizeof(u->why)];
-
-			memcpy(why, u->why, sizeof(why));
-			unit_dev_gone(u);
-			if (unit_present(u) == 0 && state != UNIT_READY)
-				unit_set_state(u, state, why);
-		} else if (rm->v[i].gate_closed) {
+		/* One that could not be taken away may have been broken by the attempt. */
+		if (!rm->v[i].stopped && rm->v[i].gate_closed && u->backend->failed &&
+		    u->backend->failed(u->dev) && u->backend->stop(u->dev, true, STOP_MS) == 0)
+			rm->v[i].stopped = true;
+		if (rm->v[i].stopped)
+			present_again(u);
+		else if (rm->v[i].gate_closed)
 			u->backend->open_gate(u->dev);
-		}
 	}
-}
-
-static uint32_t take_away(struct removal *rm, struct refusal *why)
-{
-	uint32_t code = close_gates(rm, why);
-
-	if (code == 0)
-		code = look_for_holders(rm, why);
-	if (code == 0)
-		code = flush_all(rm, why);
-	if (code == 0)
-		code = stop_all(rm, why);
-	if (code)
-		put_back(rm);
-	return code;
 }
 
 static void drop_units(struct removal *rm)
@@ -248,6 +268,11 @@ static void drop_units(struct removal *rm)
 	for (size_t i = 0; i < rm->n; i++) {
 		struct unit *u = rm->v[i].u;
 
+		if (rm->v[i].shared) {
+			if (rm->v[i].gate_closed)
+				u->backend->open_gate(u->dev);
+			continue;
+		}
 		if (u->dev && rm->v[i].unflushed)
 			log_warning("unit %s: not flushed: %s", u->describe,
 				    u->why[0] ? u->why : "the target could not be reached");
@@ -292,16 +317,67 @@ static void wait_up(struct session *s)
 	} while (clock_now_ns() < deadline_ns);
 }
 
-static uint32_t remove_locked(struct session *s, struct refusal *why)
+/* For going back one cannot do without; whoever has it lets go in bounded time. */
+static void family_lock_surely(struct session *s)
 {
-	struct removal rm;
+	while (family_lock(s->family, FAMILY_WAIT_NS))
+		log_warning("session %s: waits for another session to be changed", s->target);
+}
+
+static uint32_t claim_units(struct removal *rm, struct refusal *why)
+{
 	uint32_t code;
 
-	if (removal_list(&rm, s))
-		return refuse_errno(why, -ENOMEM, "the session could not be logged out");
-	code = take_away(&rm, why);
+	if (family_lock(rm->s->family, FAMILY_WAIT_NS))
+		return refuse(why, ISDSC_SESSION_BUSY, "another session to %s is being changed",
+			      rm->s->target);
+	if (removal_list(rm, rm->s))
+		code = refuse_errno(why, -ENOMEM, "the session could not be logged out");
+	else
+		code = close_gates(rm, why);
 	if (code == 0)
-		drop_units(&rm);
+		code = look_for_holders(rm, why);
+	family_unlock(rm->s->family);
+	return code;
+}
+
+static uint32_t take_away(struct removal *rm, struct refusal *why)
+{
+	uint32_t code;
+
+	if (sess_pause(rm->s, PAUSE_NS))
+		return refuse(why, ISDSC_SESSION_BUSY, "the session's units are being looked at");
+	if (family_lock(rm->s->family, FAMILY_WAIT_NS))
+		return refuse(why, ISDSC_SESSION_BUSY, "another session to %s is being changed",
+			      rm->s->target);
+	code = list_holds(rm) ? stop_all(rm, why)
+			      : refuse(why, ISDSC_SESSION_BUSY,
+				       "the paths to a device of the session have just changed");
+	if (code == 0)
+		drop_units(rm);
+	family_unlock(rm->s->family);
+	return code;
+}
+
+/*
+ * The flush is done with the family unlocked and the keeper at work: a unit may have
+ * something to tell, or the session may be lost and come back, and what is held for
+ * the keeper then would never be flushed.
+ */
+static uint32_t remove_units(struct session *s, struct refusal *why)
+{
+	struct removal rm = {.s = s};
+	uint32_t code = claim_units(&rm, why);
+
+	if (code == 0)
+		code = flush_all(&rm, why);
+	if (code == 0)
+		code = take_away(&rm, why);
+	if (code) {
+		family_lock_surely(s);
+		put_back(&rm);
+		family_unlock(s->family);
+	}
 	free(rm.v);
 	return code;
 }
@@ -325,13 +401,8 @@ uint32_t sess_logout(struct session *s, struct refusal *why)
 		sess_release(s);
 		return refuse(why, ISDSC_SESSION_BUSY, "the session's units are being looked for");
 	}
-	if (family_lock(s->family, FAMILY_WAIT_NS)) {
-		code = refuse(why, ISDSC_SESSION_BUSY, "another session to %s is being changed",
-			      s->target);
-	} else {
-		code = remove_locked(s, why);
-		family_unlock(s->family);
-	}
+	sess_pause_scans(s);
+	code = remove_units(s, why);
 	if (code) {
 		sess_resume(s);
 		sess_release(s);
@@ -397,6 +468,8 @@ static bool force_unit(struct leaving *l, bool up)
 	if (!u->dev)
 		return true;
 	force_flush(l, up);
+	if (l->shared)
+		return true; /* the other sessions come to their end too */
 	r = u->backend->close_gate(u->dev);
 	if (r && r != -EBUSY)
 		log_warning("unit %s: gate: %s", u->describe, strerror(-r));

@@ -217,10 +217,20 @@ int sess_pause(struct session *s, uint64_t timeout_ns)
 	return r;
 }
 
+void sess_pause_scans(struct session *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->no_scan = true;
+	s->paused = false;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void sess_resume(struct session *s)
 {
 	pthread_mutex_lock(&s->lock);
 	s->paused = false;
+	s->no_scan = false;
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }

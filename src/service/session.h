@@ -62,7 +62,7 @@ struct session {
 	bool up, closed, failed;
 	struct initiator_failure failure;
 	unsigned wants;
-	bool paused, quit, working, scanned;
+	bool paused, no_scan, quit, working, scanned;
 	uint64_t again_ns; /* when the keeper tries again what it could not finish; LOOP_NEVER */
 	uint64_t again_after_ns; /* how long it waits before that; 0: all is well */
 	bool has_keeper;
@@ -97,6 +97,11 @@ bool sess_claim(struct session *s);
 void sess_release(struct session *s);
 /* The keeper stops what it does, within @timeout_ns, and does nothing until sess_resume(). */
 int sess_pause(struct session *s, uint64_t timeout_ns);
+/*
+ * From a pause: the keeper looks after the units there are, so that what is held for
+ * it goes on, but adds none until sess_resume().
+ */
+void sess_pause_scans(struct session *s);
 void sess_resume(struct session *s);
 /* Keeper: should it stop early? */
 bool sess_interrupted(struct session *s);

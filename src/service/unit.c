@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "scsi/lun.h"
 #include "service/log.h"
+
+#define SYNC_S 180 /* a large cache on a slow target takes its time */
 
 const char *unit_state_name(enum unit_state state)
 {
@@ -41,7 +44,6 @@ struct lu_call {
 	unsigned n;
 	int result;
 	sem_t done;
-	struct blk_req req;
 };
 
 static void call_path_add(void *arg)
@@ -56,6 +58,20 @@ static void call_path_remove(void *arg)
 	struct lu_call *c = arg;
 
 	lu_path_remove(c->u->lu, c->p->session->initiator);
+}
+
+static void call_path_disown(void *arg)
+{
+	struct lu_call *c = arg;
+
+	lu_path_disown(c->u->lu, c->p->session->initiator);
+}
+
+static void call_absent(void *arg)
+{
+	struct lu_call *c = arg;
+
+	lu_set_absent(c->u->lu, c->hold);
 }
 
 static void call_fence(void *arg)
@@ -108,18 +124,43 @@ static void call_end(void *arg)
 	lu_drain(c->u->lu, drained, c);
 }
 
+/* A flush that may be given up: who comes last of the two frees it. */
+struct sync_call {
+	struct unit *u;
+	struct blk_req req;
+	sem_t done;
+	bool over, given_up; /* reactor */
+};
+
+static void sync_free(struct sync_call *c)
+{
+	sem_destroy(&c->done);
+	free(c);
+}
+
 static void sync_done(struct blk_req *r)
 {
-	struct lu_call *c = r->user;
+	struct sync_call *c = r->user;
 
-	sem_post(&c->done);
+	c->over = true;
+	if (c->given_up)
+		sync_free(c);
+	else
+		sem_post(&c->done);
 }
 
 static void call_sync(void *arg)
 {
-	struct lu_call *c = arg;
+	struct sync_call *c = arg;
 
 	blk_submit(c->u->lu, &c->req);
+}
+
+static void call_sync_give_up(void *arg)
+{
+	struct sync_call *c = arg;
+
+	c->given_up = !c->over;
 }
 
 static void wait_for(struct lu_call *c, void (*fn)(void *arg))
@@ -136,6 +177,11 @@ void unit_hold(struct unit *u, bool hold)
 	loop_call(u->loop, call_hold, &(struct lu_call){.u = u, .hold = hold});
 }
 
+void unit_set_absent(struct unit *u, bool absent)
+{
+	loop_call(u->loop, call_absent, &(struct lu_call){.u = u, .hold = absent});
+}
+
 unsigned unit_n_inflight(struct unit *u)
 {
 	struct lu_call c = {.u = u};
@@ -146,11 +192,28 @@ unsigned unit_n_inflight(struct unit *u)
 
 int unit_sync(struct unit *u)
 {
-	struct lu_call c = {.u = u, .req = {.op = BLK_FLUSH, .done = sync_done}};
+	struct sync_call *c = calloc(1, sizeof(*c));
+	struct timespec until;
+	int r;
 
-	c.req.user = &c;
-	wait_for(&c, call_sync);
-	return c.req.result;
+	if (!c)
+		return -ENOMEM;
+	c->u = u;
+	c->req = (struct blk_req){.op = BLK_FLUSH, .done = sync_done, .user = c};
+	sem_init(&c->done, 0, 0);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += SYNC_S;
+	loop_call(u->loop, call_sync, c);
+	while ((r = sem_clockwait(&c->done, CLOCK_MONOTONIC, &until)) < 0 && errno == EINTR)
+		;
+	if (r < 0) {
+		loop_call(u->loop, call_sync_give_up, c);
+		if (c->given_up)
+			return -ETIMEDOUT; /* freed when it ends */
+	}
+	r = c->req.result;
+	sync_free(c);
+	return r;
 }
 
 void unit_cancel(struct unit *u)
@@ -182,28 +245,59 @@ static void unit_doubt(struct unit *u)
 	unit_want(u, WANT_UNITS);
 }
 
+/* Reactor, manager->lock: any LUN of the target may have become another unit. */
+static void luns_doubt(struct session *s)
+{
+	struct unit_path *p;
+
+	list_for_each (p, &s->paths, in_session) {
+		if (p->unit->lu)
+			unit_doubt(p->unit);
+	}
+	sess_want(s, s->informational ? WANT_UNITS : WANT_SCAN | WANT_UNITS);
+}
+
+/* Reactor, manager->lock. */
+static void unit_event(struct unit *u, enum lu_event ev)
+{
+	struct unit_path *p;
+
+	atomic_fetch_or(&u->attention, 1u << ev);
+	/* a power-on or reset may hide that the LUN was given to another unit meanwhile */
+	if (ev == LU_EV_INQUIRY_CHANGED || ev == LU_EV_LUNS_CHANGED || ev == LU_EV_RESET)
+		unit_doubt(u);
+	unit_want(u, WANT_UNITS);
+	if (ev == LU_EV_LUNS_CHANGED) {
+		list_for_each (p, &u->paths, in_unit)
+			luns_doubt(p->session);
+	}
+}
+
 /* Reactor: the unit has something to tell. */
 static void on_event(void *user, struct lu *lu, enum lu_event ev)
 {
 	struct unit *u = user;
-	struct unit_path *p, *q;
 
 	(void)lu;
-	atomic_fetch_or(&u->attention, 1u << ev);
 	pthread_mutex_lock(&u->m->lock);
-	if (ev == LU_EV_INQUIRY_CHANGED || ev == LU_EV_LUNS_CHANGED)
-		unit_doubt(u);
-	unit_want(u, ev == LU_EV_LUNS_CHANGED ? WANT_SCAN | WANT_UNITS : WANT_UNITS);
-	if (ev == LU_EV_LUNS_CHANGED) {
-		/* any LUN of the target may have become another unit */
-		list_for_each (p, &u->paths, in_unit) {
-			list_for_each (q, &p->session->paths, in_session) {
-				if (q->unit != u && q->unit->lu)
-					unit_doubt(q->unit);
-			}
-		}
-	}
+	unit_event(u, ev);
 	pthread_mutex_unlock(&u->m->lock);
+}
+
+void unit_notice(struct session *s, const struct scsi_cmd *cmd)
+{
+	struct unit_path *p;
+	enum lu_event ev;
+
+	if (!lu_event_of_answer(cmd, &ev))
+		return;
+	pthread_mutex_lock(&s->m->lock);
+	p = unit_path_find(s, cmd->lun);
+	if (p && p->unit->lu)
+		unit_event(p->unit, ev);
+	else if (ev == LU_EV_LUNS_CHANGED)
+		luns_doubt(s);
+	pthread_mutex_unlock(&s->m->lock);
 }
 
 /* ---- paths ---------------------------------------------------------------------------- */
@@ -265,6 +359,14 @@ void unit_path_deactivate(struct unit_path *p)
 	if (!p->active)
 		return;
 	loop_call(p->unit->loop, call_path_remove, &(struct lu_call){.u = p->unit, .p = p});
+	p->active = false;
+}
+
+void unit_path_disown(struct unit_path *p)
+{
+	if (!p->active)
+		return;
+	loop_call(p->unit->loop, call_path_disown, &(struct lu_call){.u = p->unit, .p = p});
 	p->active = false;
 }
 
@@ -524,13 +626,28 @@ int unit_attach(struct session *s, const struct lu_info *info)
 	return 0;
 }
 
+static bool limits_equal(const struct blk_limits *a, const struct blk_limits *b)
+{
+	return a->n_bytes == b->n_bytes && a->block_bytes == b->block_bytes &&
+	       a->phys_block_bytes == b->phys_block_bytes &&
+	       a->max_transfer_bytes == b->max_transfer_bytes && a->read_only == b->read_only &&
+	       a->can_discard == b->can_discard && a->can_write_zeroes == b->can_write_zeroes &&
+	       a->discard_zeroes == b->discard_zeroes && a->write_cache == b->write_cache;
+}
+
 void unit_update(struct unit *u, const struct lu_info *info)
 {
 	struct blk_limits before, now = info->limits;
+	char why[sizeof(u->why)];
 	bool was_gone;
 	int r;
 
 	loop_call(u->loop, call_update, &(struct lu_call){.u = u, .info = info});
+	if (lu_is_fenced(u->lu, why, sizeof(why))) {
+		/* the same unit, but with blocks of another size */
+		unit_fence(u, why);
+		return;
+	}
 	pthread_mutex_lock(&u->m->lock);
 	before = u->info.limits;
 	u->info = *info;
@@ -540,12 +657,15 @@ void unit_update(struct unit *u, const struct lu_info *info)
 		u->why[0] = '\0';
 	}
 	pthread_mutex_unlock(&u->m->lock);
-	if (was_gone)
+	if (was_gone) {
+		unit_set_absent(u, false);
 		log_info("unit %s: is back", u->describe);
-	if (before.n_bytes == now.n_bytes && before.read_only == now.read_only)
+	}
+	if (limits_equal(&before, &now))
 		return;
-	log_info("unit %s: now %llu bytes%s", u->describe, (unsigned long long)now.n_bytes,
-		 now.read_only ? ", read only" : "");
+	if (before.n_bytes != now.n_bytes || before.read_only != now.read_only)
+		log_info("unit %s: now %llu bytes%s", u->describe, (unsigned long long)now.n_bytes,
+			 now.read_only ? ", read only" : "");
 	if (!u->dev || !u->backend->changed)
 		return;
 	r = u->backend->changed(u->dev, &now);

@@ -66,13 +66,15 @@ const char *unit_state_name(enum unit_state state);
  */
 int unit_attach(struct session *s, const struct lu_info *info);
 
-/* Family locked: the path of session and LUN, or NULL. */
+/* Family's or manager->lock: the path of session and LUN, or NULL. */
 struct unit_path *unit_path_find(struct session *s, uint64_t lun);
 /* Family locked: takes away one of several paths. */
 void unit_path_detach(struct unit_path *p);
 /* Family locked: the path leads to the unit again. 0 or -ENOSPC. */
 int unit_path_activate(struct unit_path *p);
 void unit_path_deactivate(struct unit_path *p);
+/* The same, for a path that leads to another unit now: what is under way there is given up. */
+void unit_path_disown(struct unit_path *p);
 /* manager->lock or family's: is @device a name of the path's device (its own, or one of our links)?
  */
 bool unit_path_is_device(const struct unit_path *p, const char *device);
@@ -91,11 +93,18 @@ void unit_fence(struct unit *u, const char *why);
 /* Before its end: what still waits fails now. */
 void unit_cancel(struct unit *u);
 void unit_hold(struct unit *u, bool hold);
+/* No unit answers there: I/O fails until unit_update(). */
+void unit_set_absent(struct unit *u, bool absent);
 /* The unit is the same as before; takes over size, protection, limits. */
 void unit_update(struct unit *u, const struct lu_info *info);
 /* manager->lock: work for the keepers of all its sessions. */
 void unit_want(struct unit *u, unsigned wants);
 unsigned unit_n_inflight(struct unit *u);
+/*
+ * Reactor: a command that went past the units was answered. What its unit attention tells
+ * is told once only, so the unit must hear of it here.
+ */
+void unit_notice(struct session *s, const struct scsi_cmd *cmd);
 /* SYNCHRONIZE CACHE, waited for. 0 or -errno. */
 int unit_sync(struct unit *u);
 

@@ -19,7 +19,7 @@
 #include "service/log.h"
 
 #define FAMILY_WAIT_NS (30 * NS_PER_S)
-#define DOUBT_BITS     (1u << LU_EV_INQUIRY_CHANGED | 1u << LU_EV_LUNS_CHANGED)
+#define DOUBT_BITS     (1u << LU_EV_INQUIRY_CHANGED | 1u << LU_EV_LUNS_CHANGED | 1u << LU_EV_RESET)
 
 enum probe_verdict probe_judge(const struct lu_info *before, int result, const struct lu_info *now)
 {
@@ -115,7 +115,7 @@ static bool path_lost(struct unit_path *p, bool for_good, const char *why)
 	if (has_other_path(p)) {
 		log_error("unit %s: the path through %s:%u is not used any more: %s", u->describe,
 			  p->session->portal.address, p->session->portal.socket, why);
-		unit_path_deactivate(p);
+		unit_path_disown(p);
 	} else if (for_good) {
 		unit_fence(u, why);
 	} else {
@@ -211,8 +211,13 @@ static bool path_asks(struct unit_path *p, bool relogin, unsigned *ret_attention
 	return relogin || *ret_attention || is_doubtful(u, &since_ns) || !p->active;
 }
 
-/* Asks one unit. False: not finished with it. */
-static bool path_verify(struct unit_path *p, struct login_check *login, bool relogin)
+enum verified {
+	VERIFIED_DONE,
+	VERIFIED_UNSURE, /* held by itself, to be asked again */
+	VERIFIED_NOT,    /* nothing was decided: nothing may go on */
+};
+
+static enum verified path_verify(struct unit_path *p, struct login_check *login, bool relogin)
 {
 	struct session *s = p->session;
 	struct scsi_exec exec = sess_exec(s);
@@ -222,36 +227,39 @@ static bool path_verify(struct unit_path *p, struct login_check *login, bool rel
 	int r;
 
 	if (!path_asks(p, relogin, &attention))
-		return true;
+		return VERIFIED_DONE;
 	r = lu_probe(&now, &exec, p->lun);
 	/* what was answered across a re-login is worth nothing; the next round asks again */
 	loop_call(s->loop, login_is, login);
 	if (!login->same || sess_interrupted(s) || family_lock(s->family, FAMILY_WAIT_NS)) {
 		atomic_fetch_or(&p->unit->attention, attention);
-		return false;
+		return VERIFIED_NOT;
 	}
 	done = path_judged(p, probe_judge(&p->unit->info, r, &now), r, &now, relogin);
 	family_unlock(s->family);
 	if (!done)
 		atomic_fetch_or(&p->unit->attention, attention);
-	return done;
+	return done ? VERIFIED_DONE : VERIFIED_UNSURE;
 }
 
 bool sess_verify(struct session *s, bool relogin)
 {
 	struct login_check login = {.s = s};
 	struct unit_path *p, *tmp;
-	bool done = true;
+	enum verified v;
+	bool done = true, all = true;
 
 	loop_call(s->loop, login_get, &login);
 	list_for_each_safe (p, tmp, &s->paths, in_session) {
 		if (sess_interrupted(s))
 			return false;
-		done = path_verify(p, &login, relogin) && done;
+		v = path_verify(p, &login, relogin);
+		done = done && v == VERIFIED_DONE;
+		all = all && v != VERIFIED_NOT;
 	}
 	if (!relogin)
 		return done;
-	if (sess_interrupted(s))
+	if (!all || sess_interrupted(s))
 		return false;
 	loop_call(s->loop, login_release, &login);
 	if (!login.same)
