@@ -9,7 +9,7 @@
  *
  * Calls. Every function may be called from any thread, blocks until the service
  * has answered, and is bounded in time: 30 s for queries, 120 s for discovery and
- * login, 180 s for logout. The return value is 0 or a code of iscsierr.h. Strings
+ * login, 600 s for logout. The return value is 0 or a code of iscsierr.h. Strings
  * that come in are not changed. Text that is not well-formed or does not fit is
  * refused with ERROR_INVALID_PARAMETER and never cut.
  *
@@ -652,8 +652,8 @@ ISDSC_STATUS WINAPI GetIScsiSessionListEx(ULONG *BufferSize, ULONG *SessionCount
 
 /*
  * The devices of a session. LegacyName is the path to open, and empty until the
- * device can be used; DeviceInterfaceName is its stable link. @DeviceCount counts
- * elements; see "Lists".
+ * device can be used; DeviceInterfaceName is its stable link, or empty when there is
+ * none. @DeviceCount counts elements; see "Lists".
  */
 ISDSC_STATUS WINAPI GetDevicesForIScsiSessionA(PISCSI_UNIQUE_SESSION_ID UniqueSessionId,
 					       ULONG *DeviceCount,

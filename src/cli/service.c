@@ -18,7 +18,7 @@
 
 #define SOCKET_SYSTEM "/run/iscsidsc/iscsidsc.socket"
 #define SOCKET_USER   "iscsidsc/iscsidsc.socket" /* below $XDG_RUNTIME_DIR */
-#define TIMEOUT_MS    30000
+#define TIMEOUT_MS    120000 /* also the users of a device are a query that waits for a logout */
 
 static int socket_path(char *buf, size_t n_buf)
 {

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define KEY_MAX 1024 /* bytes of an IPsec key */
-
 /* A mapping that leaves every number open asks for nothing. */
 static bool mapping_asks(enum form form, const void *mapping)
 {
@@ -58,7 +56,7 @@ static ISDSC_STATUS target_login(enum form form, const void *target, const void 
 	args_portal(&a, "portal", form, &record_portal_key, portal, true);
 	args_number(&a, "securityFlags", (int64_t)login->flags);
 	args_options(&a, login->options);
-	args_bytes(&a, "key", login->key, login->n_key, KEY_MAX);
+	args_bytes(&a, "key", login->key, login->n_key, BYTES_IN_MAX);
 	args_bool(&a, "persistent", login->persistent);
 	if (!a.status && mapping_asks(form, mapping))
 		a.status = detail_fail(ISDSC_TARGET_MAPPING_UNAVAILABLE,

@@ -34,8 +34,10 @@
 #define QUERY_MS    30000
 #define DISCOVER_MS 120000
 #define LOGIN_MS    120000
-#define LOGOUT_MS   180000
+#define LOGOUT_MS   600000 /* the service writes back all that is cached */
 #endif
+
+#define BYTES_IN_MAX 255 /* of a user name, password or key; the service takes no longer ones */
 
 /* Numbers of the caller, wherever they lie. */
 static inline ULONG ulong_get(const void *p)

@@ -13,7 +13,6 @@
 
 #include "varlink/varlink.h"
 
-#define BYTES_IN_MAX 255 /* of a user name or password */
 #define ALIGN_RECORD 8
 
 static bool field_counts(const struct record *rec, const struct field *f, const uint8_t *base)

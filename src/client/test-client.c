@@ -323,6 +323,20 @@ static void looking_free(void *p)
 	free(p);
 }
 
+/* As long as the service takes, and no longer. */
+static void longest_key(void **state)
+{
+	static char bytes[256];
+	ISCSI_UNIQUE_SESSION_ID session;
+
+	assert_int_equal(LoginIScsiTargetA(name_a, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_a, 0,
+					   NULL, &options, 255, bytes, 0, &session, &session),
+			 0);
+	assert_int_equal(LoginIScsiTargetA(name_a, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_a, 0,
+					   NULL, &options, 256, bytes, 0, &session, &session),
+			 ERROR_INVALID_PARAMETER);
+}
+
 static void no_secret_is_left_in_memory(void **state)
 {
 	ISCSI_UNIQUE_SESSION_ID session;
@@ -360,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_call),
+		cmocka_unit_test(longest_key),
 		cmocka_unit_test(no_secret_is_left_in_memory),
 		cmocka_unit_test(every_call_with_every_allocation_failing),
 	};

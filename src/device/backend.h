@@ -112,7 +112,11 @@ struct blk_backend {
 	int (*close_gate)(struct blk_dev *d);
 	void (*open_gate)(struct blk_dev *d);
 
-	/* required, control: add who uses the device to @h. 0 or -errno. */
+	/*
+	 * required, control: add who uses the device to @h; it only looks. After a
+	 * close_gate() with -EBUSY the first call tells of the claim even when nobody
+	 * is found. 0 or -errno.
+	 */
 	int (*holders)(struct blk_dev *d, struct holders *h);
 
 	/* required, control: write back what the kernel caches for the device; 0 or -errno (data

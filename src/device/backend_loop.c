@@ -48,8 +48,9 @@ struct blk_dev {
 	uint64_t max_sectors_kb; /* as it was before us; 0: not known */
 	bool read_only;
 	bool is_detached;     /* stop() has got that far */
-	pthread_mutex_t lock; /* gate_fd */
+	pthread_mutex_t lock; /* the members below */
 	int gate_fd;          /* the exclusive claim; -1: gate open */
+	bool was_claimed;     /* close_gate() found somebody else's, and nobody has asked whose */
 };
 
 static void nap(void)
@@ -94,6 +95,18 @@ static int gate_fd(struct blk_dev *d)
 	fd = d->gate_fd;
 	pthread_mutex_unlock(&d->lock);
 	return fd;
+}
+
+/* What it was before. */
+static bool set_claimed(struct blk_dev *d, bool claimed)
+{
+	bool before;
+
+	pthread_mutex_lock(&d->lock);
+	before = d->was_claimed;
+	d->was_claimed = claimed;
+	pthread_mutex_unlock(&d->lock);
+	return before;
 }
 
 static int nothing_apart(void *arg)
@@ -264,6 +277,7 @@ static int loop_close_gate(struct blk_dev *d)
 		return 0;
 	/* For reading: closing it does not look like a change to those who watch. */
 	fd = priv_block_open(d->name, d->devno, O_RDONLY | O_EXCL);
+	(void)set_claimed(d, fd == -EBUSY);
 	if (fd < 0)
 		return fd == -ENXIO && !is_attached(d) ? 0 : fd;
 	/*
@@ -300,16 +314,10 @@ static int run_step(const struct blk_dev *d, int (*run)(void *arg), int fd, bool
 	return apart_run(&a, deadline_ns);
 }
 
-static int try_claim_apart(void *arg)
-{
-	const struct dev_step *s = arg;
-	const int fd = priv_block_open(s->d->name, s->d->devno, O_RDONLY | O_EXCL);
-
-	return fd < 0 ? fd : 0;
-}
-
+/* Without a claim of its own, which for that moment would keep others from theirs. */
 static int loop_holders(struct blk_dev *d, struct holders *h)
 {
+	const bool was_claimed = set_claimed(d, false);
 	const size_t n_before = h->n;
 	struct holder one = {.kind = HOLDER_EXCLUSIVE};
 	int r;
@@ -317,10 +325,8 @@ static int loop_holders(struct blk_dev *d, struct holders *h)
 	if (!is_attached(d))
 		return 0;
 	r = holders_scan_block(h, d->devno, getpid());
-	if (r || h->n > n_before || gate_fd(d) >= 0)
+	if (r || h->n > n_before || !was_claimed)
 		return r;
-	if (run_step(d, try_claim_apart, -1, false, clock_now_ns() + CLOSE_NS) != -EBUSY)
-		return 0;
 	snprintf(one.device, sizeof(one.device), "%s", d->path);
 	return holders_add(h, &one);
 }

@@ -76,6 +76,7 @@ static const struct key_row keys[] = {
 	{"command_timeout", SCOPE_SESSION, KEY_TIME, T(command_timeout_ns), 100 * NS_PER_MS,
 	 3600 * SECONDS, 30 * SECONDS},
 	{"queue_depth", SCOPE_SESSION, KEY_NUMBER, T(queue_depth), 1, 1024, 128},
+	{"max_units", SCOPE_SESSION, KEY_NUMBER, T(max_units), 1, 16384, 1024},
 	{"HeaderDigest", SCOPE_SESSION, KEY_DIGEST, T(header_digest), 0, 0,
 	 ISCSI_OFFER_NONE_CRC32C},
 	{"DataDigest", SCOPE_SESSION, KEY_DIGEST, T(data_digest), 0, 0, ISCSI_OFFER_NONE_CRC32C},

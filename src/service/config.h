@@ -34,6 +34,7 @@ struct tuning {
 	uint64_t retry_min_ns, retry_max_ns;
 	uint64_t command_timeout_ns;
 	uint64_t queue_depth;
+	uint64_t max_units;                  /* the LUNs after that many disks are left out */
 	uint64_t header_digest, data_digest; /* enum iscsi_digest_offer */
 	uint64_t initial_r2t, immediate_data;
 	uint64_t first_burst, max_burst, max_recv_segment;

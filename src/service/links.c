@@ -5,6 +5,8 @@
  * by-path/ip-ADDRESS:PORT-iscsi-NAME-lun-N for each path, by-id/DESIGNATOR for
  * each unit that has one. A link that is there already is another unit's (a copy
  * with the same designator) and stays; we remove only what points at our device.
+ * What could not be made has no name: nobody is told of a link that is not there,
+ * or leads elsewhere.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -72,55 +74,81 @@ static void name_fit(char *name)
 		name[0] = '_';
 }
 
-void links_name_path(struct unit_path *p)
+static void name_of_path(const struct unit_path *p, char *ret, size_t n)
 {
 	char lun[LUN_TEXT_BYTES];
 
 	lun_name(p->lun, lun);
-	snprintf(p->link, sizeof(p->link), "ip-%s:%u-iscsi-%s-lun-%s", p->session->portal.address,
+	snprintf(ret, n, "ip-%s:%u-iscsi-%s-lun-%s", p->session->portal.address,
 		 p->session->portal.socket, p->session->target, lun);
-	name_fit(p->link);
+	name_fit(ret);
 }
 
-static void link_make(struct unit *u, const char *dir, const char *name)
+void links_name_path(struct unit_path *p)
+{
+	name_of_path(p, p->link, sizeof(p->link));
+}
+
+static bool is_ours(const struct unit *u, const char *path)
+{
+	char to[PATH_MAX];
+	ssize_t n = readlink(path, to, sizeof(to) - 1);
+
+	if (n < 0)
+		return false;
+	to[n] = '\0';
+	return strcmp(to, u->backend->path(u->dev)) == 0;
+}
+
+/* True: the link is there and leads to the unit's device. */
+static bool link_make(const struct unit *u, const char *dir, const char *name)
 {
 	char path[PATH_MAX];
 
+	if (!name[0])
+		return false;
 	snprintf(path, sizeof(path), "%s/%s/%s", u->m->devices_dir, dir, name);
 	if (symlink(u->backend->path(u->dev), path) == 0)
-		return;
-	if (errno == EEXIST)
-		log_debug("%s: is there already", path);
-	else
+		return true;
+	if (errno != EEXIST) {
 		log_warning("%s: %s", path, strerror(errno));
+		return false;
+	}
+	log_debug("%s: is there already", path);
+	return is_ours(u, path);
 }
 
 static void link_drop(struct unit *u, const char *dir, const char *name)
 {
-	char path[PATH_MAX], to[PATH_MAX];
-	ssize_t n;
+	char path[PATH_MAX];
 
 	if (!u->dev || !name[0])
 		return;
 	snprintf(path, sizeof(path), "%s/%s/%s", u->m->devices_dir, dir, name);
-	n = readlink(path, to, sizeof(to) - 1);
-	if (n < 0)
-		return;
-	to[n] = '\0';
-	if (strcmp(to, u->backend->path(u->dev)) == 0)
+	if (is_ours(u, path))
 		unlink(path);
+}
+
+/* Somebody may be reading it. */
+static void name_set(struct unit *u, char *at, const char *name, bool there)
+{
+	pthread_mutex_lock(&u->m->lock);
+	strcpy(at, there ? name : "");
+	pthread_mutex_unlock(&u->m->lock);
 }
 
 void links_make(struct unit *u)
 {
+	char id[sizeof(u->id_link)], name[sizeof(((struct unit_path *)NULL)->link)];
 	struct unit_path *p;
 
-	lu_info_name(&u->info, u->id_link, sizeof(u->id_link));
-	name_fit(u->id_link);
-	if (u->id_link[0])
-		link_make(u, "by-id", u->id_link);
-	list_for_each (p, &u->paths, in_unit)
-		link_make(u, "by-path", p->link);
+	lu_info_name(&u->info, id, sizeof(id));
+	name_fit(id);
+	name_set(u, u->id_link, id, link_make(u, "by-id", id));
+	list_for_each (p, &u->paths, in_unit) {
+		name_of_path(p, name, sizeof(name));
+		name_set(u, p->link, name, link_make(u, "by-path", name));
+	}
 }
 
 void links_drop_path(struct unit_path *p)

@@ -38,7 +38,7 @@ static json_t *json_of_path(const struct unit_path *p)
 	lu_info_name(&u->info, unit, sizeof(unit));
 	if (!lun_to_number(p->lun, &number))
 		number = (uint32_t)(p->lun >> 48);
-	if (u->dev)
+	if (u->dev && p->link[0])
 		snprintf(link, sizeof(link), "%s/by-path/%s", u->m->devices_dir, p->link);
 	j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "initiatorInstance",
 		      HBA_INSTANCE, "targetName", s->target, "sessionId", id, "lun", lun,

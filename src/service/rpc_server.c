@@ -21,6 +21,12 @@
 #define PROBE_TIMEOUT_MS  2000
 #define REJECT_TIMEOUT_MS 1000
 #define ACCEPT_PAUSE_MS   100
+#define KEPT_PLACES       8 /* beyond max_clients, for root and the service's user */
+
+/* From the first byte of a message to its last. A test shortens it. */
+#ifndef MESSAGE_MS
+#define MESSAGE_MS 30000
+#endif
 
 struct rpc_server {
 	struct manager *m;
@@ -72,9 +78,14 @@ static bool in_groups(int fd, gid_t wanted)
 	return false;
 }
 
+static bool is_master(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
 static bool may_change(const struct rpc_server *s, int fd, uid_t uid, gid_t gid)
 {
-	if (uid == 0 || uid == geteuid())
+	if (is_master(uid))
 		return true;
 	return s->has_group && (gid == s->group || in_groups(fd, s->group));
 }
@@ -93,8 +104,18 @@ static void client_serve(struct client *c)
 	for (;;) {
 		struct varlink_request req;
 		json_t *msg = NULL;
-		int r = varlink_recv(c->conn, &msg, -1);
+		/* A client may be idle for long, but not in the middle of a message. */
+		int r = varlink_wait(c->conn, -1);
 
+		if (r == 0) {
+			r = varlink_recv(c->conn, &msg, MESSAGE_MS);
+			if (r == -ETIMEDOUT) {
+				log_limited(&c->s->log, LOG_LEVEL_WARNING,
+					    "client of uid %u: began a message and did not end it",
+					    (unsigned)c->uid);
+				return;
+			}
+		}
 		if (r == 0)
 			r = varlink_request_of(&req, msg);
 		if (r == 0)
@@ -146,16 +167,19 @@ static int client_thread(struct client *c)
 	return r;
 }
 
-/* A user other than root and the service's may have half of the places. server->lock. */
+/*
+ * A user other than root and the service's may have half of the places, and all of them
+ * together no more than there are: whoever has to put things right gets in. server->lock.
+ */
 static bool has_room(const struct rpc_server *s, uid_t uid)
 {
 	const struct client *c;
 	unsigned n = 0;
 
+	if (is_master(uid))
+		return s->n_clients < s->max_clients + KEPT_PLACES;
 	if (s->n_clients >= s->max_clients)
 		return false;
-	if (uid == 0 || uid == geteuid())
-		return true;
 	list_for_each (c, &s->clients, node)
 		n += c->uid == uid;
 	return n < (s->max_clients + 1) / 2;

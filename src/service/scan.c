@@ -15,6 +15,16 @@ static bool has_path(struct session *s, uint64_t lun)
 	return unit_path_find(s, lun) != NULL;
 }
 
+static size_t count_paths(struct session *s)
+{
+	const struct unit_path *p;
+	size_t n = 0;
+
+	list_for_each (p, &s->paths, in_session)
+		n++;
+	return n;
+}
+
 static bool attach(struct session *s, const struct lu_info *info)
 {
 	bool ok;
@@ -65,7 +75,7 @@ bool sess_scan(struct session *s)
 {
 	struct scsi_exec exec = sess_exec(s);
 	uint64_t *luns = NULL;
-	size_t n = 0;
+	size_t n = 0, n_left_out = 0, n_paths;
 	bool ok = true;
 	int r = lu_report_luns(&exec, &luns, &n);
 
@@ -75,14 +85,27 @@ bool sess_scan(struct session *s)
 			    strerror(-r));
 		return false;
 	}
+	n_paths = count_paths(s);
 	for (size_t i = 0; i < n; i++) {
 		if (sess_interrupted(s)) {
 			ok = false;
 			break;
 		}
-		if (!has_path(s, luns[i]))
-			ok = scan_lun(s, &exec, luns[i]) && ok;
+		if (has_path(s, luns[i]))
+			continue;
+		if (n_paths >= s->tuning.max_units) {
+			n_left_out++;
+			continue;
+		}
+		ok = scan_lun(s, &exec, luns[i]) && ok;
+		n_paths += has_path(s, luns[i]);
 	}
+	if (n_left_out > 0)
+		log_limited(
+			&s->log, LOG_LEVEL_WARNING,
+			"session %s: %zu of %zu luns are left out: there are %zu disks, which is "
+			"all that max_units allows",
+			s->target, n_left_out, n, n_paths);
 	free(luns);
 	return ok;
 }

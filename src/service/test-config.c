@@ -75,6 +75,7 @@ static void defaults(void **state)
 	assert_int_equal(c.session.hold_ns, 60 * NS_PER_S);
 	assert_int_equal(c.stop_timeout_ns, 60 * NS_PER_S);
 	assert_int_equal(c.socket_mode, 0660);
+	assert_int_equal(c.session.max_units, 1024);
 	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
 }
 
@@ -157,7 +158,7 @@ static void targets_override(void **state)
 	snprintf(text, sizeof(text),
 		 "[target %s]\nhold_time = 7\n"
 		 "[target iqn.2026-01.b:*]\nhold_time = 8\n"
-		 "[target iqn.2026-01.B:two]\nqueue_depth = 3\n"
+		 "[target iqn.2026-01.B:two]\nqueue_depth = 3\nmax_units = 16384\n"
 		 "[session]\nhold_time = 5\n",
 		 name);
 	assert_int_equal(load(text), 0);
@@ -169,6 +170,7 @@ static void targets_override(void **state)
 	config_tuning(&c, "iqn.2026-01.B:TWO", &t);
 	assert_int_equal(t.hold_ns, 8 * NS_PER_S);
 	assert_int_equal(t.queue_depth, 3);
+	assert_int_equal(t.max_units, 16384);
 	config_tuning(&c, "iqn.2026-01.b:one", &t);
 	assert_int_equal(t.queue_depth, 128);
 }
@@ -189,6 +191,8 @@ static void mistakes(void **state)
 	refused("[session]\nhold_time = 18446744073709551615h\n", 2, "hold_time");
 	refused("[session]\nqueue_depth = -1\n", 2, "queue_depth");
 	refused("[session]\nqueue_depth = 12x\n", 2, "queue_depth");
+	refused("[session]\nmax_units = 0\n", 2, "between 1 and 16384");
+	refused("[session]\nmax_units = 16385\n", 2, "between 1 and 16384");
 	refused("[session]\nHeaderDigest = md5\n", 2, "HeaderDigest");
 	refused("[session]\nInitialR2T = maybe\n", 2, "InitialR2T");
 	refused("[service]\nsocket_mode = 9\n", 2, "socket_mode");

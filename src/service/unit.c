@@ -408,7 +408,8 @@ bool unit_path_is_device(const struct unit_path *p, const char *device)
 	if (strncmp(device, u->m->devices_dir, n) != 0)
 		return false;
 	device += n;
-	return (strncmp(device, "/by-path/", 9) == 0 && strcmp(device + 9, p->link) == 0) ||
+	return (p->link[0] && strncmp(device, "/by-path/", 9) == 0 &&
+		strcmp(device + 9, p->link) == 0) ||
 	       (u->id_link[0] && strncmp(device, "/by-id/", 7) == 0 &&
 		strcmp(device + 7, u->id_link) == 0);
 }

@@ -134,6 +134,26 @@ static void two_messages_in_one_read(void **state)
 	pair_close(&p);
 }
 
+static void waiting_ends_when_a_message_begins(void **state)
+{
+	struct pair p = pair_open();
+
+	assert_int_equal(varlink_wait(p.c, SOON_MS), -ETIMEDOUT);
+	peer_write(&p, "{\"method\":", 10);
+	assert_int_equal(varlink_wait(p.c, LONG_MS), 0);
+	expect_error(p.c, -ETIMEDOUT);
+	/* what was read already is a beginning too */
+	assert_int_equal(varlink_wait(p.c, SOON_MS), 0);
+	peer_write(&p, "\"a.B.C\"}", 9);
+	expect_method(p.c, "a.B.C");
+	assert_int_equal(varlink_wait(p.c, SOON_MS), -ETIMEDOUT);
+	peer_hang_up(&p);
+	assert_int_equal(varlink_wait(p.c, LONG_MS), 0);
+	expect_error(p.c, -EPIPE);
+	assert_int_equal(varlink_wait(p.c, LONG_MS), 0);
+	pair_close(&p);
+}
+
 static void nul_missing_before_the_end(void **state)
 {
 	struct pair p = pair_open();
@@ -575,6 +595,7 @@ int main(void)
 		cmocka_unit_test(message_split_at_every_byte),
 		cmocka_unit_test(message_byte_by_byte),
 		cmocka_unit_test(two_messages_in_one_read),
+		cmocka_unit_test(waiting_ends_when_a_message_begins),
 		cmocka_unit_test(nul_missing_before_the_end),
 		cmocka_unit_test(peer_gone),
 		cmocka_unit_test(message_before_the_peer_went_is_still_read),

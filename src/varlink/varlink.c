@@ -354,6 +354,13 @@ static void buf_take(struct varlink_conn *c, size_t n)
 	}
 }
 
+int varlink_wait(struct varlink_conn *c, int timeout_ms)
+{
+	if (c->broken || c->n_have > 0)
+		return 0; /* varlink_recv() has something to say */
+	return fd_wait(c->fd, POLLIN, deadline_after(timeout_ms));
+}
+
 int varlink_recv(struct varlink_conn *c, json_t **ret_msg, int timeout_ms)
 {
 	json_error_t error = {0};

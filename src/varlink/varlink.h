@@ -46,6 +46,13 @@ int varlink_connect(struct varlink_conn **ret_conn, const char *path, int timeou
 int varlink_send(struct varlink_conn *c, json_t *msg, int timeout_ms);
 int varlink_recv(struct varlink_conn *c, json_t **ret_msg, int timeout_ms);
 
+/*
+ * Waits until a message has begun, which a part of one that is there already has; the end
+ * of the connection counts too. So a server can wait for long, and then not long for the
+ * rest. 0, -ETIMEDOUT or -errno.
+ */
+int varlink_wait(struct varlink_conn *c, int timeout_ms);
+
 /* Drops a message that may hold secrets: its strings are overwritten first. NULL is fine. */
 void varlink_wipe(json_t *msg);
 

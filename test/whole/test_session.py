@@ -347,3 +347,39 @@ def test_isid_is_the_same_after_logout_and_restart(service, tgt):
     service.start()
     wait_for(lambda: tgt.name in service.cli("ListTargets").out, 20, "the target after a restart")
     assert isid() == first
+
+
+def test_units_beyond_the_limit_are_left_out(make_service, make_tgt):
+    service = make_service("[session]\nmax_units = 2\n")
+    tgt = make_tgt()
+    name = tgt.target("iqn.2026-11.test.whole:many")
+    for lun in range(1, 6):
+        tgt.lun(lun, mb=4)
+    discover(service, tgt)
+    session = service.login(name)
+    # the target's controller, LUN 0, is no disk and takes no place
+    said = "3 of 6 luns are left out: there are 2 disks"
+    wait_for(lambda: said in service.log(), 15, lambda: "the log:\n" + service.log()[-3000:])
+    assert [number_of_lun(d["lun"]) for d in service.devices(session)] == [1, 2]
+    assert service.log().count("left out") == 1
+    service.logout(session)
+
+
+def test_link_that_cannot_be_made_is_not_told_of(service, make_tgt):
+    """One name is too long for a file, one is somebody else's, the third one is fine."""
+    tgt = make_tgt()
+    name = tgt.target("iqn.2026-11.test.whole:" + "x" * 200)
+    for lun in (1, 2, 1234):
+        tgt.lun(lun, mb=4)
+    discover(service, tgt)
+    taken = os.path.join(service.devices_dir, "by-path/ip-127.0.0.1:%d-iscsi-%s-lun-2" % (tgt.port, name))
+    os.symlink("/dev/null", taken)
+    session = service.login(name)
+    service.device(session, 1234)
+    devices = {number_of_lun(d["lun"]): d for d in service.devices(session)}
+    assert all(os.path.exists(d["legacyName"]) for d in devices.values()) and len(devices) == 3
+    assert os.path.realpath(devices[1]["interfaceName"]) == os.path.realpath(devices[1]["legacyName"])
+    assert devices[2]["interfaceName"] == "" and devices[1234]["interfaceName"] == ""
+    service.logout(session)
+    assert os.readlink(taken) == "/dev/null" and len(os.listdir(os.path.dirname(taken))) == 1
+    os.unlink(taken)
