@@ -39,7 +39,7 @@ IMPURE = re.compile(
 # compilers and sanitizers put in. Functions of base are defined in its archive.
 ALLOWED = re.compile(
     r"^_?_?("
-    r"mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|explicit_bzero"
+    r"mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|bcmp|bzero|explicit_bzero"
     r"|str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|spn|cspn|pbrk|dup|ndup|cpy|ncpy|cat|chrnul|sep|tok_r|toul|toull|tol|toll)|rawmemchr|stpcpy"
     r"|isoc23_strto(ul|ull|l|ll)"
     r"|malloc|calloc|realloc|reallocarray|free|qsort|bsearch|qsort_r|abs"

@@ -25,6 +25,7 @@ DAEMON = os.path.join(BUILD, "src/service/iscsidscd")
 LIBRARY = os.path.join(BUILD, "src/client/libiscsidsc.so.1")
 INTERFACE = "io.iscsidsc.Initiator"
 SUCCESS = "The operation completed successfully. "
+PASSERS_BY = re.compile(r"open by process \d+ \((losetup|lsblk|blkid|udev-worker|\(udev-worker\)|systemd-udevd|partx|blockdev|fdisk|sfdisk)\)")
 
 
 class Late(AssertionError):
@@ -166,6 +167,19 @@ def loops_of(directory):
             continue
         if backing.startswith(directory + "/"):
             found.append("/dev/" + name)
+    return found
+
+
+def processes_of(directory):
+    """Those that were told of a directory and are still there."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                if directory.encode() + b"/" in f.read() and process_state(int(pid)) not in ("", "Z", "X"):
+                    found.append(int(pid))
+        except OSError:
+            continue
     return found
 
 
@@ -341,7 +355,16 @@ class Service:
         return r.find(r"^Session Id is 0x([0-9a-f]+-0x[0-9a-f]+)").replace("0x", "")
 
     def logout(self, session):
-        return self.cli("LogoutTarget", session, check=0)
+        """Whoever looks at every block device of the machine is in the way for a moment."""
+        end = time.monotonic() + 10
+        while True:
+            r = self.cli("LogoutTarget", session)
+            told = [line for line in r.lines if line.startswith("    In use: ")]
+            if r.code == 0 or not told or not all(PASSERS_BY.search(line) for line in told) or time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        assert r.code == 0, "%r\nservice log:\n%s" % (r, self.log()[-6000:])
+        return r
 
     def device(self, session, lun=None, seconds=15):
         """The path of a session's device, the first one or that of a LUN, once it can be used."""
@@ -377,6 +400,19 @@ class Service:
             abort_fuse(self.directory)
             raise
 
+    def end_children(self):
+        """Processes of its own that outlived it. Return: what they were."""
+        try:
+            wait_for(lambda: not processes_of(self.directory), 5, "its processes")
+        except Late:
+            pass
+        said = []
+        for pid in processes_of(self.directory):
+            said.append("process %d" % pid)
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return said
+
     def close(self, expect_clean=True):
         """Ends it and takes away what is left; tells what should not have been left."""
         left, trouble = [], []
@@ -395,6 +431,7 @@ class Service:
                 trouble.append("the service ended by itself with %d" % self.process.p.returncode)
         finally:
             left = sweep(self.directory)
+            left += self.end_children()
             log = self.log()
             shutil.rmtree(self.directory, ignore_errors=True)
         if "Sanitizer" in log or "runtime error:" in log:
