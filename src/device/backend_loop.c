@@ -333,23 +333,33 @@ static int loop_holders(struct blk_dev *d, struct holders *h)
 
 /* ---- flush ------------------------------------------------------------------------ */
 
-/* Disk and partitions have a cache each. */
+static int flush_block(const struct sys_block *b, bool may_be_gone)
+{
+	CLEANUP(closep) int fd = priv_block_open(b->name, b->devno, O_RDONLY);
+
+	if (fd < 0)
+		return may_be_gone && (fd == -ENOENT || fd == -ENXIO) ? 0 : fd;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int flush_partition(void *arg, const struct sys_block *b)
+{
+	const struct sys_block *disk = arg;
+
+	return b->devno == disk->devno ? 0 : flush_block(b, true);
+}
+
+/* Disk and partitions have a cache each. Partitions first: the disk's flush covers what they wrote.
+ */
 static int flush_apart(void *arg)
 {
 	const struct blk_dev *d = ((const struct dev_step *)arg)->d;
-	CLEANUP(sys_blocks_clear) struct sys_blocks b = {0};
-	int r = sys_blocks_load(&b, d->devno);
+	struct sys_block disk = {.devno = d->devno};
+	int r;
 
-	/* Partitions first: the disk's flush then covers what they wrote. */
-	for (size_t k = b.n; r == 0 && k-- > 0;) {
-		CLEANUP(closep) int fd = priv_block_open(b.v[k].name, b.v[k].devno, O_RDONLY);
-
-		if (fd < 0)
-			r = k > 0 && (fd == -ENOENT || fd == -ENXIO) ? 0 : fd;
-		else if (fsync(fd) < 0)
-			r = -errno;
-	}
-	return r;
+	snprintf(disk.name, sizeof(disk.name), "%s", d->name);
+	r = sys_blocks_each(d->devno, flush_partition, &disk);
+	return r ? r : flush_block(&disk, false);
 }
 
 static int loop_flush(struct blk_dev *d)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -93,14 +94,44 @@ void sys_blocks_clear(struct sys_blocks *b)
 	b->n = 0;
 }
 
-int sys_blocks_load(struct sys_blocks *ret, dev_t disk)
+struct dirent64_head {
+	uint64_t ino;
+	int64_t off;
+	uint16_t n_bytes;
+	uint8_t type;
+	char name[];
+};
+
+/* Calls @each for the entry if it is a partition of the disk @link, called @disk. */
+static int partition_each(const char *link, const char *disk, const char *name,
+			  int (*each)(void *arg, const struct sys_block *b), void *arg)
 {
-	CLEANUP(sys_blocks_clear) struct sys_blocks b = {0};
-	CLEANUP(closedirp) DIR *dir = NULL;
-	char link[64], dest[PATH_MAX], path[PATH_MAX + NAME_MAX + 16];
-	const struct dirent *e;
+	char path[64 + NAME_MAX + 16];
+	struct sys_block b;
+
+	if (strncmp(name, disk, strlen(disk)) != 0 || strlen(name) > NAME_MAX)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s/partition", link, name);
+	if (access(path, F_OK) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s/dev", link, name);
+	b.devno = read_devno(path);
+	if (!b.devno)
+		return 0;
+	if (strlen(name) >= sizeof(b.name))
+		return -ENAMETOOLONG;
+	strcpy(b.name, name);
+	return each(arg, &b);
+}
+
+int sys_blocks_each(dev_t disk, int (*each)(void *arg, const struct sys_block *b), void *arg)
+{
+	_Alignas(struct dirent64_head) char entries[4096];
+	CLEANUP(closep) int dir = -1;
+	struct sys_block b = {.devno = disk};
+	char link[64], dest[PATH_MAX];
 	const char *name;
-	ssize_t n;
+	long n;
 	int r;
 
 	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(disk), minor(disk));
@@ -109,26 +140,40 @@ int sys_blocks_load(struct sys_blocks *ret, dev_t disk)
 		return -errno;
 	dest[n] = '\0';
 	name = strrchr(dest, '/') ? strrchr(dest, '/') + 1 : dest;
-	r = blocks_add(&b, name, disk);
+	if (strlen(name) >= sizeof(b.name))
+		return -ENAMETOOLONG;
+	strcpy(b.name, name);
+	r = each(arg, &b);
 	if (r)
 		return r;
-	dir = opendir(link);
-	if (!dir)
+	dir = open(link, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
 		return -errno;
-	while ((e = readdir(dir))) {
-		dev_t devno;
+	while ((n = syscall(SYS_getdents64, dir, entries, sizeof(entries))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct dirent64_head *e = (const void *)(entries + at);
 
-		if (strncmp(e->d_name, name, strlen(name)) != 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s/partition", link, e->d_name);
-		if (access(path, F_OK) < 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s/dev", link, e->d_name);
-		devno = read_devno(path);
-		r = devno ? blocks_add(&b, e->d_name, devno) : 0;
-		if (r)
-			return r;
+			r = partition_each(link, b.name, e->name, each, arg);
+			if (r)
+				return r;
+			at += e->n_bytes;
+		}
 	}
+	return n < 0 ? -errno : 0;
+}
+
+static int block_collect(void *arg, const struct sys_block *b)
+{
+	return blocks_add(arg, b->name, b->devno);
+}
+
+int sys_blocks_load(struct sys_blocks *ret, dev_t disk)
+{
+	CLEANUP(sys_blocks_clear) struct sys_blocks b = {0};
+	int r = sys_blocks_each(disk, block_collect, &b);
+
+	if (r)
+		return r;
 	*ret = b;
 	b = (struct sys_blocks){0};
 	return 0;

@@ -26,6 +26,13 @@ struct sys_blocks {
 int sys_blocks_load(struct sys_blocks *ret, dev_t disk);
 void sys_blocks_clear(struct sys_blocks *b);
 
+/*
+ * The same without memory from the heap, for a child of a process with threads: calls
+ * @each for the disk, then for every partition, until it returns other than 0, which is
+ * returned.
+ */
+int sys_blocks_each(dev_t disk, int (*each)(void *arg, const struct sys_block *b), void *arg);
+
 /* The number of the device that the kernel calls @name; 0: none. */
 dev_t sys_block_devno(const char *name);
 
