@@ -63,6 +63,39 @@ def test_null_store_is_fast_enough_to_find_races(service, make_tgt):
     service.logout(session)
 
 
+@pytest.mark.parametrize("block", (512, 4096))
+def test_beyond_2_tib(service, make_tgt, block):
+    """Where a block number no longer fits 32 bits, nothing lands where it would if it were cut."""
+    t = make_tgt(in_memory=True)  # where files may be that large, and stay empty
+    name = t.target("iqn.2026-11.test.whole:large")
+    try:
+        path = t.lun(mb=17 << 20 if block == 4096 else 3 << 20, block=block)
+    except OSError as e:
+        pytest.skip("no sparse file of that size here: %s" % e)
+    size = os.path.getsize(path)
+    discover(service, t)
+    session = service.login(name)
+    device = service.device(session)
+    assert service.devices(session)[0]["sizeBytes"] == size
+    limit = (1 << 32) * block
+    data = {offset: os.urandom(65536) for offset in (0, limit - 32768, limit + (5 << 20), size - 65536)}
+    fd = os.open(device, os.O_RDWR)
+    try:
+        for offset, what in data.items():
+            assert os.pwrite(fd, what, offset) == len(what)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        for offset, what in data.items():
+            assert os.pread(fd, len(what), offset) == what
+    finally:
+        os.close(fd)
+    with open(path, "rb") as f:
+        for offset, what in data.items():
+            f.seek(offset)
+            assert f.read(len(what)) == what
+    service.logout(session)
+
+
 def test_buffered_writes_arrive(service, tgt):
     discover(service, tgt)
     session = service.login(tgt.name)
