@@ -3,89 +3,12 @@
  * Conversations of the login phase. Numbers in the names are those of the UNH-IOL
  * login phase procedures for initiators.
  */
-#include "iscsi/test-peer.h"
+#include "iscsi/test-login.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TEXT(s) (s), sizeof(s) - 1
-#define OPERATIONAL_END                                                                        \
-	"HeaderDigest=None\0DataDigest=None\0MaxConnections=1\0InitialR2T=Yes\0ImmediateData=" \
-	"Yes\0"                                                                                \
-	"MaxRecvDataSegmentLength=8192\0MaxBurstLength=262144\0FirstBurstLength=65536\0"       \
-	"DefaultTime2Wait=2\0DefaultTime2Retain=20\0MaxOutstandingR2T=1\0DataPDUInOrder=Yes\0" \
-	"DataSequenceInOrder=Yes\0ErrorRecoveryLevel=0\0"
-
-/* The value of a key in what the engine sent; NULL: not there. */
-static const char *said(const struct seen *u, const char *key)
-{
-	size_t n = strlen(key);
-	const char *at = (const char *)u->data, *end = at + u->pdu.n_data;
-
-	for (; at < end; at += strlen(at) + 1)
-		if (strncmp(at, key, n) == 0 && at[n] == '=')
-			return at + n + 1;
-	return NULL;
-}
-
-/* A response that grants what the request asks. */
-static struct pdu grant(const struct peer *p, const struct seen *u)
-{
-	struct pdu r = {.opcode = PDU_LOGIN_RSP,
-			.final = u->pdu.final,
-			.itt = u->pdu.itt,
-			.u.login = {.csg = u->pdu.u.login.csg, .nsg = u->pdu.u.login.nsg}};
-
-	memcpy(r.u.login.isid, p->cfg.isid, 6);
-	if (r.final && r.u.login.nsg == STAGE_FULL_FEATURE)
-		r.u.login.tsih = p->tsih;
-	return r;
-}
-
-/* Up to the first request. */
-static const struct seen *begin(struct peer *p)
-{
-	peer_open(p);
-	peer_connect(p);
-	return peer_expect(p, PDU_LOGIN_REQ);
-}
-
-/* Up to the operational request. */
-static const struct seen *begin_operational(struct peer *p)
-{
-	const struct seen *u = begin(p);
-
-	peer_send(p, grant(p, u), TEXT("AuthMethod=None\0"));
-	u = peer_expect(p, PDU_LOGIN_REQ);
-	assert_int_equal(u->pdu.u.login.csg, STAGE_OPERATIONAL);
-	return u;
-}
-
-static void expect_up(struct peer *p)
-{
-	p->in_full_feature = true;
-	peer_expect_event(p, ISCSI_EV_UP);
-	assert_true(conn_alive(p->c));
-}
-
-/* After the engine has given up: one event, nothing more to send, nothing more taken. */
-static void expect_over(struct peer *p)
-{
-	struct iovec iov[4];
-
-	peer_expect_no_event(p);
-	assert_int_equal(conn_tx_peek(p->c, iov, 4, p->now_ns), 0);
-	assert_int_equal(conn_rx_want(p->c, iov, 4), 0);
-	peer_close(p);
-}
-
-static const struct seen *start(struct peer *p)
-{
-	peer_init(p);
-	return begin(p);
-}
 
 /* ---- 1 to 5: stages and numbers ---------------------------------------- */
 
@@ -104,11 +27,11 @@ static void login_1_1_standard_login(void **state)
 static void login_2_1_leading_login_has_tsih_zero(void **state)
 {
 	struct peer p;
-	const struct seen *u = start(&p);
+	const struct seen *u = login_begin_peer(&p);
 
 	assert_int_equal(u->pdu.u.login.tsih, 0);
 	/* A TSIH in a response that is not the last is nobody's business. */
-	struct pdu r = grant(&p, u);
+	struct pdu r = login_grant(&p, u);
 
 	peer_send(&p, r, NULL, 0);
 	u = peer_expect(&p, PDU_LOGIN_REQ);
@@ -134,22 +57,22 @@ static void login_2_3_zero_tsih_in_final_response(void **state)
 
 	peer_init(&p);
 	p.tsih = 0;
-	u = begin_operational(&p);
-	peer_send(&p, grant(&p, u), TEXT(OPERATIONAL_END));
+	u = login_begin_operational(&p);
+	peer_send(&p, login_grant(&p, u), TEXT(OPERATIONAL_END));
 	peer_expect_login_violation(&p, "TSIH");
-	expect_over(&p);
+	login_expect_over(&p);
 }
 
 static void login_3_1_asks_for_legal_transitions_only(void **state)
 {
 	struct peer p;
-	const struct seen *u = start(&p);
+	const struct seen *u = login_begin_peer(&p);
 
 	assert_true(u->pdu.final);
 	assert_false(u->pdu.u.login.more);
 	assert_int_equal(u->pdu.u.login.csg, STAGE_SECURITY);
 	assert_int_equal(u->pdu.u.login.nsg, STAGE_OPERATIONAL);
-	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
 	assert_true(u->pdu.final);
 	assert_int_equal(u->pdu.u.login.csg, STAGE_OPERATIONAL);
@@ -161,10 +84,10 @@ static void login_3_1_asks_for_legal_transitions_only(void **state)
 static void login_3_2_target_not_ready_to_move(void **state)
 {
 	struct peer p;
-	const struct seen *u = start(&p);
+	const struct seen *u = login_begin_peer(&p);
 
 	for (int i = 0; i < 3; i++) {
-		struct pdu r = grant(&p, u);
+		struct pdu r = login_grant(&p, u);
 
 		r.final = false;
 		r.u.login.nsg = 0;
@@ -174,10 +97,10 @@ static void login_3_2_target_not_ready_to_move(void **state)
 		assert_int_equal(u->pdu.u.login.csg, STAGE_SECURITY);
 		assert_int_equal(u->pdu.n_data, 0); /* nothing is offered twice */
 	}
-	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
 	for (int i = 0; i < 3; i++) {
-		struct pdu r = grant(&p, u);
+		struct pdu r = login_grant(&p, u);
 
 		r.final = false;
 		r.u.login.nsg = 0;
@@ -186,8 +109,8 @@ static void login_3_2_target_not_ready_to_move(void **state)
 		u = peer_expect(&p, PDU_LOGIN_REQ);
 		assert_int_equal(u->pdu.n_data, 0);
 	}
-	peer_send(&p, grant(&p, u), NULL, 0);
-	expect_up(&p);
+	peer_send(&p, login_grant(&p, u), NULL, 0);
+	login_expect_up(&p);
 	peer_close(&p);
 }
 
@@ -213,14 +136,14 @@ static void login_3_illegal_transitions(void **state)
 		struct pdu r;
 
 		peer_init(&p);
-		u = bad[i].operational ? begin_operational(&p) : begin(&p);
-		r = grant(&p, u);
+		u = bad[i].operational ? login_begin_operational(&p) : login_begin(&p);
+		r = login_grant(&p, u);
 		r.u.login.csg = bad[i].csg;
 		r.u.login.nsg = bad[i].nsg;
 		r.u.login.tsih = p.tsih;
 		peer_send(&p, r, NULL, 0);
 		peer_expect_login_violation(&p, "stage");
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -234,13 +157,13 @@ static void login_4_1_statsn_of_the_first_response_is_adopted(void **state)
 
 		peer_init(&p);
 		p.statsn = first[i];
-		u = begin(&p);
+		u = login_begin(&p);
 		assert_int_equal(u->pdu.expstatsn, 0);
-		peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+		peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
 		u = peer_expect(&p, PDU_LOGIN_REQ);
 		assert_int_equal(u->pdu.expstatsn, (uint32_t)(first[i] + 1)); /* 5.1 */
-		peer_send(&p, grant(&p, u), TEXT(OPERATIONAL_END));
-		expect_up(&p);
+		peer_send(&p, login_grant(&p, u), TEXT(OPERATIONAL_END));
+		login_expect_up(&p);
 		session_logout(p.s, p.now_ns);
 		u = peer_expect(&p, PDU_LOGOUT_REQ);
 		assert_int_equal(u->pdu.expstatsn, (uint32_t)(first[i] + 2));
@@ -257,22 +180,22 @@ static void login_4_2_wrong_statsn(void **state)
 		const struct seen *u;
 
 		peer_init(&p);
-		u = begin_operational(&p);
+		u = login_begin_operational(&p);
 		p.statsn += (uint32_t)step[i];
-		peer_send(&p, grant(&p, u), TEXT(OPERATIONAL_END));
+		peer_send(&p, login_grant(&p, u), TEXT(OPERATIONAL_END));
 		peer_expect_login_violation(&p, "StatSN");
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
 static void login_cmdsn_and_itt_stay(void **state)
 {
 	struct peer p;
-	const struct seen *u = start(&p);
+	const struct seen *u = login_begin_peer(&p);
 	uint32_t itt = u->pdu.itt;
 
 	assert_int_equal(u->pdu.cmdsn, p.cfg.first_cmdsn);
-	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
 	assert_int_equal(u->pdu.itt, itt);
 	assert_int_equal(u->pdu.cmdsn, p.cfg.first_cmdsn);
@@ -301,10 +224,10 @@ static void login_6_a_key_negotiated_twice(void **state)
 		const struct seen *u;
 
 		peer_init(&p);
-		u = begin_operational(&p);
-		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		u = login_begin_operational(&p);
+		peer_send(&p, login_grant(&p, u), bad[i].text, bad[i].n);
 		peer_expect_login_violation(&p, bad[i].why);
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -316,15 +239,15 @@ static void login_6_2_a_key_negotiated_again_later(void **state)
 	struct pdu r;
 
 	peer_init(&p);
-	u = begin_operational(&p);
-	r = grant(&p, u);
+	u = login_begin_operational(&p);
+	r = login_grant(&p, u);
 	r.final = false;
 	peer_send(&p, r, TEXT("MaxBurstLength=8192\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
-	assert_null(said(u, "MaxBurstLength"));
-	peer_send(&p, grant(&p, u), TEXT("MaxBurstLength=4096\0"));
+	assert_null(login_said(u, "MaxBurstLength"));
+	peer_send(&p, login_grant(&p, u), TEXT("MaxBurstLength=4096\0"));
 	peer_expect_login_violation(&p, "second time");
-	expect_over(&p);
+	login_expect_over(&p);
 }
 
 static void login_7_faulty_answers(void **state)
@@ -351,10 +274,10 @@ static void login_7_faulty_answers(void **state)
 		const struct seen *u;
 
 		peer_init(&p);
-		u = begin_operational(&p);
-		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		u = login_begin_operational(&p);
+		peer_send(&p, login_grant(&p, u), bad[i].text, bad[i].n);
 		peer_expect_login_violation(&p, bad[i].why);
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -371,12 +294,12 @@ static void login_7_2_22_1_invalid_auth_method(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct peer p;
-		const struct seen *u = start(&p);
+		const struct seen *u = login_begin_peer(&p);
 
-		assert_string_equal(said(u, "AuthMethod"), "None");
-		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		assert_string_equal(login_said(u, "AuthMethod"), "None");
+		peer_send(&p, login_grant(&p, u), bad[i].text, bad[i].n);
 		peer_expect_login_violation(&p, "AuthMethod");
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -387,16 +310,16 @@ static void login_7_6_unknown_key_is_not_understood(void **state)
 	struct pdu r;
 
 	peer_init(&p);
-	u = begin_operational(&p);
-	r = grant(&p, u);
+	u = login_begin_operational(&p);
+	r = login_grant(&p, u);
 	r.final = false;
 	peer_send(&p, r, TEXT(OPERATIONAL_END "X-org.example.Colour=blue\0IFMarker=Yes\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
-	assert_string_equal(said(u, "X-org.example.Colour"), "NotUnderstood");
-	assert_string_equal(said(u, "IFMarker"), "No"); /* 12.1 */
+	assert_string_equal(login_said(u, "X-org.example.Colour"), "NotUnderstood");
+	assert_string_equal(login_said(u, "IFMarker"), "No"); /* 12.1 */
 	assert_true(u->pdu.final);
-	peer_send(&p, grant(&p, u), NULL, 0);
-	expect_up(&p);
+	peer_send(&p, login_grant(&p, u), NULL, 0);
+	login_expect_up(&p);
 	peer_close(&p);
 }
 
@@ -411,11 +334,11 @@ static void login_8_1_other_pdus(void **state)
 
 		if (opcode == PDU_LOGIN_RSP)
 			continue;
-		u = start(&p);
+		u = login_begin_peer(&p);
 		put_be32(bhs + 16, u->pdu.itt);
 		peer_feed(&p, bhs, sizeof(bhs));
 		peer_expect_login_violation(&p, "");
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -423,8 +346,8 @@ static void login_8_1_not_this_login(void **state)
 {
 	for (int i = 0; i < 3; i++) {
 		struct peer p;
-		const struct seen *u = start(&p);
-		struct pdu r = grant(&p, u);
+		const struct seen *u = login_begin_peer(&p);
+		struct pdu r = login_grant(&p, u);
 
 		if (i == 0)
 			r.itt ^= 1;
@@ -434,7 +357,7 @@ static void login_8_1_not_this_login(void **state)
 			r.u.login.version_min = 1;
 		peer_send(&p, r, TEXT("AuthMethod=None\0"));
 		peer_expect_login_violation(&p, "Login Response");
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -450,11 +373,11 @@ static void login_8_1_text_that_is_none(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct peer p;
-		const struct seen *u = start(&p);
+		const struct seen *u = login_begin_peer(&p);
 
-		peer_send(&p, grant(&p, u), bad[i].text, bad[i].n);
+		peer_send(&p, login_grant(&p, u), bad[i].text, bad[i].n);
 		peer_expect_login_violation(&p, "key=value");
-		expect_over(&p);
+		login_expect_over(&p);
 	}
 }
 
@@ -464,16 +387,16 @@ static void login_8_1_segment_larger_than_8192(void **state)
 
 	for (size_t n = 8192; n <= 8193; n++) {
 		struct peer p;
-		const struct seen *u = start(&p);
+		const struct seen *u = login_begin_peer(&p);
 
 		/* Whatever we are going to declare, 8192 is what holds in login. */
-		peer_send(&p, grant(&p, u), zeroes, n);
+		peer_send(&p, login_grant(&p, u), zeroes, n);
 		if (n == 8192) {
 			peer_expect(&p, PDU_LOGIN_REQ);
 			peer_close(&p);
 		} else {
 			peer_expect_login_violation(&p, "more than we declared");
-			expect_over(&p);
+			login_expect_over(&p);
 		}
 	}
 }
@@ -525,15 +448,15 @@ static void login_9_digests_begin_at_the_border(void **state)
 	static const char text[] = "HeaderDigest=CRC32C\0DataDigest=CRC32C";
 
 	peer_init(&p);
-	u = begin_operational(&p);
-	r = grant(&p, u);
+	u = login_begin_operational(&p);
+	r = login_grant(&p, u);
 	peer_number(&p, &r);
 	n = peer_encode(&p, &r, text, sizeof(text), bytes);
 	p.header_digest = p.data_digest = true;
 	peer_number(&p, &ping);
 	n += peer_encode(&p, &ping, "xyz", 3, bytes + n);
 	peer_feed(&p, bytes, n);
-	expect_up(&p);
+	login_expect_up(&p);
 	u = peer_expect(&p, PDU_NOP_OUT);
 	assert_int_equal(u->pdu.ttt, 9);
 	peer_close(&p);
@@ -588,27 +511,27 @@ static void login_11_1_21_1_names_and_session_type(void **state)
 
 	peer_init(&p);
 	p.cfg.initiator_alias = "rack 3";
-	u = begin(&p);
-	assert_string_equal(said(u, "InitiatorName"), p.cfg.initiator_name);
-	assert_string_equal(said(u, "InitiatorAlias"), "rack 3");
-	assert_string_equal(said(u, "TargetName"), p.cfg.target_name);
-	assert_string_equal(said(u, "SessionType"), "Normal");
+	u = login_begin(&p);
+	assert_string_equal(login_said(u, "InitiatorName"), p.cfg.initiator_name);
+	assert_string_equal(login_said(u, "InitiatorAlias"), "rack 3");
+	assert_string_equal(login_said(u, "TargetName"), p.cfg.target_name);
+	assert_string_equal(login_said(u, "SessionType"), "Normal");
 	assert_memory_equal(u->data, "InitiatorName=", 14);
 	peer_close(&p);
 
 	peer_init(&p);
 	p.cfg.target_name = NULL;
 	p.cfg.discovery = true;
-	u = begin(&p);
-	assert_string_equal(said(u, "InitiatorName"), p.cfg.initiator_name);
-	assert_null(said(u, "InitiatorAlias"));
-	assert_null(said(u, "TargetName"));
-	assert_string_equal(said(u, "SessionType"), "Discovery");
-	peer_send(&p, grant(&p, u), TEXT("AuthMethod=None\0"));
+	u = login_begin(&p);
+	assert_string_equal(login_said(u, "InitiatorName"), p.cfg.initiator_name);
+	assert_null(login_said(u, "InitiatorAlias"));
+	assert_null(login_said(u, "TargetName"));
+	assert_string_equal(login_said(u, "SessionType"), "Discovery");
+	peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
-	assert_null(said(u, "MaxBurstLength"));
-	peer_send(&p, grant(&p, u), TEXT("HeaderDigest=None\0DataDigest=None\0"));
-	expect_up(&p);
+	assert_null(login_said(u, "MaxBurstLength"));
+	peer_send(&p, login_grant(&p, u), TEXT("HeaderDigest=None\0DataDigest=None\0"));
+	login_expect_up(&p);
 	peer_close(&p);
 }
 
@@ -634,16 +557,16 @@ static void login_11_a_session_needs_names(void **state)
 static void login_23_1_declarations_in_either_stage(void **state)
 {
 	struct peer p;
-	const struct seen *u = start(&p);
+	const struct seen *u = login_begin_peer(&p);
 
-	peer_send(&p, grant(&p, u),
+	peer_send(&p, login_grant(&p, u),
 		  TEXT("AuthMethod=None\0TargetPortalGroupTag=7\0TargetAlias=one\0"
 		       "TargetAddress=10.0.0.1:3260,7\0"));
 	u = peer_expect(&p, PDU_LOGIN_REQ);
-	assert_null(said(u, "TargetPortalGroupTag")); /* a declaration is not answered */
-	assert_null(said(u, "TargetAlias"));
-	peer_send(&p, grant(&p, u), TEXT("TargetAlias=two\0" OPERATIONAL_END));
-	expect_up(&p);
+	assert_null(login_said(u, "TargetPortalGroupTag")); /* a declaration is not answered */
+	assert_null(login_said(u, "TargetAlias"));
+	peer_send(&p, login_grant(&p, u), TEXT("TargetAlias=two\0" OPERATIONAL_END));
+	login_expect_up(&p);
 	assert_int_equal(session_params(p.s)->TargetPortalGroupTag, 7);
 	assert_string_equal(session_params(p.s)->TargetAlias, "two");
 	peer_close(&p);
@@ -660,12 +583,12 @@ static void login_last_word_with_an_offer(void **state)
 	peer_init(&p);
 	p.cfg.discovery = true;
 	p.cfg.target_name = NULL;
-	u = begin_operational(&p);
-	r = grant(&p, u);
+	u = login_begin_operational(&p);
+	r = login_grant(&p, u);
 	/* A key we have not offered, in the response that ends the login. */
 	peer_send(&p, r, TEXT("MaxBurstLength=4096\0"));
 	peer_expect_login_violation(&p, "cannot be answered");
-	expect_over(&p);
+	login_expect_over(&p);
 }
 
 static void login_command_window_of_the_last_response(void **state)
@@ -676,11 +599,11 @@ static void login_command_window_of_the_last_response(void **state)
 	struct io io[3];
 
 	peer_init(&p);
-	u = begin_operational(&p);
-	r = grant(&p, u);
+	u = login_begin_operational(&p);
+	r = login_grant(&p, u);
 	p.window = 2;
 	peer_send(&p, r, TEXT(OPERATIONAL_END));
-	expect_up(&p);
+	login_expect_up(&p);
 	for (int i = 0; i < 3; i++) {
 		io_none(&io[i]);
 		io_submit(&p, &io[i]);
@@ -703,13 +626,13 @@ static void login_command_window_that_is_void(void **state)
 	struct io io;
 
 	peer_init(&p);
-	u = begin_operational(&p);
-	r = grant(&p, u);
+	u = login_begin_operational(&p);
+	r = login_grant(&p, u);
 	peer_number(&p, &r);
 	r.expcmdsn = p.expcmdsn;
 	r.maxcmdsn = p.expcmdsn + 0x80000001;
 	peer_put(&p, &r, TEXT(OPERATIONAL_END));
-	expect_up(&p);
+	login_expect_up(&p);
 	io_none(&io);
 	io_submit(&p, &io);
 	peer_ping(&p, PDU_TAG_NONE, NULL, 0); /* tells the real window */
