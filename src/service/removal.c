@@ -20,6 +20,7 @@
 #define STOP_UNFLUSHED_MS 3000 /* it can only wait for a target that does not answer */
 #define FORCE_FLUSH_S     15
 #define DRAIN_WAIT_NS     (5 * NS_PER_S)
+#define PASSER_BY_NS      (400 * NS_PER_MS)
 
 /* One unit that is to go, and how far that has come. */
 struct leaving {
@@ -150,7 +151,7 @@ static uint32_t close_gates(struct removal *rm, struct refusal *why)
 	return 0;
 }
 
-static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
+static uint32_t scan_holders(struct removal *rm, struct refusal *why)
 {
 	for (size_t i = 0; i < rm->n; i++) {
 		struct unit *u = rm->v[i].u;
@@ -161,7 +162,36 @@ static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
 				      "it cannot be told whether %s is in use: %s",
 				      u->backend->path(u->dev), strerror(-r));
 	}
-	return why->holders.n ? refuse_held(rm, why) : 0;
+	return 0;
+}
+
+static bool only_open(const struct holders *h)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->v[i].kind != HOLDER_OPEN)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whoever looks at every disk of the machine (udev, lsblk, losetup) has ours open for a
+ * moment; with the gate closed a moment later it is not open any more.
+ */
+static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
+{
+	uint64_t deadline_ns = clock_now_ns() + PASSER_BY_NS;
+	uint32_t code;
+
+	for (;;) {
+		code = scan_holders(rm, why);
+		if (code || why->holders.n == 0)
+			return code;
+		if (!only_open(&why->holders) || clock_now_ns() >= deadline_ns)
+			return refuse_held(rm, why);
+		holders_clear(&why->holders);
+		usleep(20000);
+	}
 }
 
 static bool can_flush(const struct unit *u)

@@ -149,3 +149,17 @@ def test_io_goes_on_after_a_refused_and_an_accepted_logout_of_a_path(two_paths):
     service.logout(second)
     assert read(device, 0, len(data)) == data
     service.logout(first)
+
+
+def test_who_only_looks_is_not_in_the_way(service, tgt):
+    """Programs that open every disk for a moment do not make a logout fail."""
+    discover(service, tgt)
+    for _ in range(5):
+        session = service.login(tgt.name)
+        device = service.device(session)
+        fd = os.open(device, os.O_RDONLY)
+        timer = threading.Timer(0.1, os.close, (fd,))
+        timer.start()
+        r = service.cli("LogoutTarget", session)
+        timer.join()
+        assert r.code == 0, r
