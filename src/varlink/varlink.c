@@ -56,7 +56,10 @@ static int64_t now_ms(void)
 
 static int64_t deadline_after(int timeout_ms)
 {
-	return timeout_ms < 0 ? NO_DEADLINE : now_ms() + timeout_ms;
+	if (timeout_ms < 0)
+		return NO_DEADLINE;
+	/* Part of the running millisecond is over: without one more the wait would end early. */
+	return now_ms() + timeout_ms + (timeout_ms > 0);
 }
 
 /* Milliseconds that are left, 0 when the deadline has passed, -1 for no deadline. */
