@@ -149,14 +149,32 @@ struct iscsi_event {
 
 /* ---- session ----------------------------------------------------------- */
 
+/*
+ * CHAP (RFC 7143 §12.1.3). All zero: no authentication, and only None is offered. With
+ * a secret only CHAP is offered, on every connection and at every login.
+ */
+struct iscsi_auth {
+	const uint8_t *name; /* CHAP_N, 1 … 255 bytes without NUL */
+	size_t n_name;
+	const uint8_t *secret; /* answers the target's challenge; 1 … 255 bytes */
+	size_t n_secret;
+	const uint8_t *peer_secret; /* checks the target's answer to ours; not the same as secret */
+	size_t n_peer_secret;
+	bool required;  /* refuse a target that does without it; always so when mutual */
+	bool mutual;    /* the target has to prove itself, too: with peer_secret */
+	bool allow_md5; /* last of what is offered, for targets that know nothing better */
+	void (*random)(void *bytes, size_t n); /* unpredictable bytes; needed when mutual */
+};
+
 struct iscsi_session_cfg {
-	const char *initiator_name;  /* all strings are copied */
+	const char *initiator_name;  /* all strings and secrets are copied */
 	const char *initiator_alias; /* NULL: none */
 	const char *target_name;     /* NULL in a discovery session */
 	bool discovery;
 	uint8_t isid[6];
 	uint32_t first_cmdsn;      /* any number; a random one is best */
 	struct iscsi_params offer; /* what we ask for; start from iscsi_params_default_offer() */
+	struct iscsi_auth auth;    /* the copies are wiped by session_free() */
 	unsigned n_tasks;          /* tasks on the wire at most, 1 … 4096; 0: 128 */
 	/* bounds; 0: the default in brackets */
 	uint64_t login_timeout_ns;  /* [15 s] from conn_start to full feature phase */

@@ -20,6 +20,7 @@
 
 #define DEFAULT_NS(v, s) ((v) ? (v) : (uint64_t)(s)*UINT64_C(1000000000))
 #define SWEEP_NS         UINT64_C(250000000)
+#define AUTH_MAX         255 /* bytes of a CHAP name or secret */
 
 #define ITT_INDEX_BITS   12
 #define ITT_INDEX        (UINT32_C(1) << ITT_INDEX_BITS) /* most tasks on the wire */
@@ -27,11 +28,62 @@
 #define ITT_OTHER        UINT32_C(0x80000000)
 #define ITT_OTHER_MASK   UINT32_C(0x3fffffff)
 
+static void secret_free(const uint8_t *bytes, size_t n)
+{
+	if (bytes)
+		explicit_bzero((void *)(uintptr_t)bytes, n);
+	free((void *)(uintptr_t)bytes);
+}
+
 static void cfg_clear(struct iscsi_session_cfg *cfg)
 {
 	free((char *)(uintptr_t)cfg->initiator_name);
 	free((char *)(uintptr_t)cfg->initiator_alias);
 	free((char *)(uintptr_t)cfg->target_name);
+	secret_free(cfg->auth.name, cfg->auth.n_name);
+	secret_free(cfg->auth.secret, cfg->auth.n_secret);
+	secret_free(cfg->auth.peer_secret, cfg->auth.n_peer_secret);
+}
+
+/* Half a configuration must not become a login without authentication. */
+static bool auth_is_valid(const struct iscsi_auth *a)
+{
+	if (!a->n_name && !a->n_secret)
+		return !a->required && !a->mutual && !a->n_peer_secret;
+	if (!a->n_name || a->n_name > AUTH_MAX || memchr(a->name, 0, a->n_name))
+		return false;
+	if (!a->n_secret || a->n_secret > AUTH_MAX || a->n_peer_secret > AUTH_MAX)
+		return false;
+	if (!a->mutual)
+		return true;
+	/* Who knows one secret must not know the other (RFC 7143 §9.2.1). */
+	return a->random && a->n_peer_secret &&
+	       (a->n_secret != a->n_peer_secret ||
+		memcmp(a->secret, a->peer_secret, a->n_secret) != 0);
+}
+
+static int copy_bytes(const uint8_t **bytes, size_t n)
+{
+	uint8_t *copy = n ? malloc(n) : NULL;
+
+	if (n && !copy) {
+		*bytes = NULL; /* the caller's, not ours to wipe */
+		return -ENOMEM;
+	}
+	if (n)
+		memcpy(copy, *bytes, n);
+	*bytes = copy;
+	return 0;
+}
+
+/* Each of them is tried, so that none of the caller's is left among ours. */
+static int auth_copy(struct iscsi_auth *a)
+{
+	int r = copy_bytes(&a->name, a->n_name);
+
+	r = copy_bytes(&a->secret, a->n_secret) ? -ENOMEM : r;
+	r = copy_bytes(&a->peer_secret, a->n_peer_secret) ? -ENOMEM : r;
+	return r;
 }
 
 static int cfg_copy(struct iscsi_session_cfg *to, const struct iscsi_session_cfg *from)
@@ -50,6 +102,8 @@ static int cfg_copy(struct iscsi_session_cfg *to, const struct iscsi_session_cfg
 	to->task_timeout_ns = DEFAULT_NS(from->task_timeout_ns, 30);
 	to->tmf_timeout_ns = DEFAULT_NS(from->tmf_timeout_ns, 15);
 	to->logout_timeout_ns = DEFAULT_NS(from->logout_timeout_ns, 10);
+	if (auth_copy(&to->auth))
+		return -ENOMEM;
 	if (!to->initiator_name || (from->initiator_alias && !to->initiator_alias) ||
 	    (from->target_name && !to->target_name))
 		return -ENOMEM;
@@ -61,7 +115,8 @@ int session_new(struct iscsi_session **ret_session, const struct iscsi_session_c
 	struct iscsi_session *s;
 
 	if (!cfg->initiator_name || (!cfg->target_name && !cfg->discovery) ||
-	    cfg->n_tasks > ITT_INDEX || !iscsi_params_offer_valid(&cfg->offer))
+	    cfg->n_tasks > ITT_INDEX || !iscsi_params_offer_valid(&cfg->offer) ||
+	    !auth_is_valid(&cfg->auth))
 		return -EINVAL;
 	s = calloc(1, sizeof(*s));
 	if (!s)
