@@ -299,6 +299,77 @@ bool arg_session(const struct args *a, const char *name, struct unique_id *ret, 
 	return true;
 }
 
+/* ---- mappings ------------------------------------------------------------------------- */
+
+static bool mapping_names(const struct args *a, struct target_mapping *m)
+{
+	const char *initiator, *target, *device;
+
+	if (!arg_text(a, "initiatorName", true, INSTANCE_MAX, &initiator) ||
+	    !arg_text(a, "targetName", true, ISCSI_NAME_MAX, &target) ||
+	    !arg_text(a, "osDeviceName", true, DEVICE_MAX, &device))
+		return false;
+	snprintf(m->initiator, sizeof(m->initiator), "%s", initiator ? initiator : "");
+	snprintf(m->target, sizeof(m->target), "%s", target ? target : "");
+	snprintf(m->device, sizeof(m->device), "%s", device ? device : "");
+	m->session = (struct unique_id){0};
+	return !member(a, "sessionId") || arg_session(a, "sessionId", &m->session, NULL);
+}
+
+/* A unit under two numbers, or two under one, is nothing that can be presented. */
+static bool lun_is_new(const struct args *a, const struct target_mapping *m,
+		       const struct lun_mapping *l)
+{
+	for (uint32_t i = 0; i < m->n_luns; i++) {
+		if (m->luns[i].target_lun == l->target_lun)
+			return bad(a, "targetLun", "names a unit twice");
+		if (m->luns[i].os_lun == l->os_lun)
+			return bad(a, "osLun", "is asked for twice");
+	}
+	return true;
+}
+
+static bool mapping_luns(const struct args *a, struct target_mapping *m)
+{
+	json_t *v = member(a, "luns"), *one;
+	size_t i;
+
+	m->n_luns = 0;
+	if (v && !json_is_array(v))
+		return bad(a, "luns", "must be an array");
+	if (json_array_size(v) > LUNS_MAX)
+		return bad(a, "luns", "names too many units");
+	json_array_foreach(v, i, one)
+	{
+		struct args in = {one, a->why};
+		struct lun_mapping l = {0};
+
+		if (!json_is_object(one))
+			return bad(a, "luns", "must be an array of objects");
+		if (!args_known(&in, "osLun targetLun") || !arg_u32(&in, "osLun", &l.os_lun) ||
+		    !arg_lun(&in, "targetLun", &l.target_lun) || !lun_is_new(&in, m, &l))
+			return false;
+		m->luns[m->n_luns++] = l;
+	}
+	return true;
+}
+
+bool arg_mapping(const struct args *a, const char *name, struct target_mapping *ret,
+		 bool *ret_there)
+{
+	struct args in = {member(a, name), a->why};
+
+	*ret_there = in.obj != NULL;
+	if (!in.obj)
+		return true;
+	if (!json_is_object(in.obj))
+		return bad(a, name, "must be an object");
+	return args_known(&in, "initiatorName targetName osDeviceName sessionId osBusNumber "
+			       "osTargetNumber luns") &&
+	       mapping_names(&in, ret) && arg_u32(&in, "osBusNumber", &ret->bus) &&
+	       arg_u32(&in, "osTargetNumber", &ret->os_target) && mapping_luns(&in, ret);
+}
+
 /* ---- the other direction ------------------------------------------------------------ */
 
 json_t *json_of_portal(const char *symbolic, const char *address, unsigned socket)
@@ -345,6 +416,26 @@ json_t *json_of_options(const struct login_options *o)
 	if (o->specified & OPT_USERNAME)
 		json_object_set_new(j, "username", json_of_bytes(o->username.bytes, o->username.n));
 	return j;
+}
+
+json_t *json_of_mapping(const struct target_mapping *m)
+{
+	char id[ID_TEXT_BYTES];
+	json_t *v = json_array();
+
+	id_text(&m->session, id);
+	for (uint32_t i = 0; i < m->n_luns; i++) {
+		char lun[LUN_TEXT_BYTES];
+
+		lun_text(m->luns[i].target_lun, lun);
+		json_array_append_new(v,
+				      json_pack("{s:I, s:s}", "osLun",
+						(json_int_t)m->luns[i].os_lun, "targetLun", lun));
+	}
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "initiatorName", m->initiator,
+			 "targetName", m->target, "osDeviceName", m->device, "sessionId", id,
+			 "osBusNumber", (json_int_t)m->bus, "osTargetNumber",
+			 (json_int_t)m->os_target, "luns", v);
 }
 
 json_t *json_of_foreign(const char *text)

@@ -37,6 +37,9 @@ bool arg_port(const struct args *a, uint32_t *ret);
 bool arg_portal(const struct args *a, const char *name, struct portal *ret, bool *ret_there);
 bool arg_options(const struct args *a, const char *name, struct login_options *ret,
 		 bool *ret_there);
+/* Untouched when it is not there. No unit and no number of the system may be named twice. */
+bool arg_mapping(const struct args *a, const char *name, struct target_mapping *ret,
+		 bool *ret_there);
 bool arg_target(const struct args *a, const char *name, char ret[ISCSI_NAME_MAX + 1]);
 bool arg_lun(const struct args *a, const char *name, uint64_t *ret);
 /* A session's id; what is not one names no session. */
@@ -46,6 +49,7 @@ bool arg_session(const struct args *a, const char *name, struct unique_id *ret, 
 
 json_t *json_of_portal(const char *symbolic, const char *address, unsigned socket);
 json_t *json_of_options(const struct login_options *o); /* without the password */
+json_t *json_of_mapping(const struct target_mapping *m);
 json_t *json_of_bytes(const uint8_t *p, size_t n);
 /* Text of others (processes, paths, targets): what is not UTF-8 becomes '?'. */
 json_t *json_of_foreign(const char *text);

@@ -35,8 +35,13 @@ static uint32_t login_now(struct rpc *c, const struct kept_login *l)
 {
 	char session[ID_TEXT_BYTES], connection[ID_TEXT_BYTES];
 	CLEANUP(sess_putp) struct session *s = NULL;
-	uint32_t code = sess_open(&s, c->m, l, false, &c->why);
+	uint32_t code;
 
+	if (l->has_mapping && (l->mapping.n_luns > 0 || l->mapping.bus != ANY_NUMBER ||
+			       l->mapping.os_target != ANY_NUMBER))
+		return refuse(&c->why, ISDSC_TARGET_MAPPING_UNAVAILABLE,
+			      "numbers cannot be chosen for a login that is made now");
+	code = sess_open(&s, c->m, l, false, &c->why);
 	if (code) {
 		log_info("login to %s refused: %s", l->target, c->why.text);
 		return code;
@@ -60,6 +65,7 @@ static uint32_t login(struct rpc *c)
 	    !arg_portal(&c->args, "portal", &l.portal, &l.has_portal) ||
 	    !arg_int(&c->args, "securityFlags", 0, INT64_MAX, &l.security_flags) ||
 	    !arg_options(&c->args, "loginOptions", &l.options, &l.has_options) ||
+	    !arg_mapping(&c->args, "mapping", &l.mapping, &l.has_mapping) ||
 	    !arg_blob(&c->args, "key", &l.key) || !arg_bool(&c->args, "persistent", &persistent))
 		code = c->why.code;
 	else
@@ -155,7 +161,7 @@ static uint32_t list_sessions(struct rpc *c)
 const struct rpc_method rpc_session_methods[] = {
 	{"Login", true,
 	 "targetName informational initiatorInstance initiatorPort portal securityFlags "
-	 "loginOptions key persistent",
+	 "loginOptions key persistent mapping",
 	 login},
 	{"Logout", true, "sessionId", logout},
 	{"ListSessions", false, "", list_sessions},

@@ -58,6 +58,7 @@ static const char first_schema[] =
 /* Each entry brings the schema from its index to the next version: append, never change. */
 static const char *const migrations[] = {
 	first_schema,
+	store_mapping_schema,
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(migrations))

@@ -47,7 +47,11 @@ static int login_insert(struct store *s, const struct kept_login *l)
 		return r;
 	id = sqlite3_last_insert_rowid(s->db);
 	r = store_secret_put(s, "login", id, "password", &l->options.password);
-	return r ? r : store_secret_put(s, "login", id, "key", &l->key);
+	if (r == 0)
+		r = store_secret_put(s, "login", id, "key", &l->key);
+	if (r == 0 && l->has_mapping)
+		r = store_mapping_put(s, "login", id, &l->mapping);
+	return r;
 }
 
 int store_put_login(struct store *s, const struct kept_login *l)
@@ -91,6 +95,9 @@ int store_load_logins(struct store *s, struct kept_login **ret, size_t *ret_n)
 		r = store_secret_get(s, "login", v[n].row, "password", &v[n].options.password);
 		if (r == 0)
 			r = store_secret_get(s, "login", v[n].row, "key", &v[n].key);
+		if (r == 0)
+			r = store_mapping_get(s, "login", v[n].row, &v[n].mapping,
+					      &v[n].has_mapping);
 		n++;
 	}
 	pthread_mutex_unlock(&s->lock);

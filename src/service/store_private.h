@@ -73,4 +73,11 @@ int store_secret_put(struct store *s, const char *owner, int64_t id, const char 
 int store_secret_get(struct store *s, const char *owner, int64_t id, const char *kind,
 		     struct blob *ret);
 
+/* A mapping of (owner, id): "login" here, see store_mapping.c. */
+extern const char store_mapping_schema[];
+int store_mapping_put(struct store *s, const char *owner, int64_t id,
+		      const struct target_mapping *m);
+int store_mapping_get(struct store *s, const char *owner, int64_t id, struct target_mapping *ret,
+		      bool *ret_there);
+
 #endif

@@ -219,6 +219,60 @@ static void foreign_text(void **state)
 	json_decref(j);
 }
 
+static void mappings(void **state)
+{
+	static const char full[] =
+		"{\"m\":{\"initiatorName\":\"h\",\"targetName\":\"t\",\"osDeviceName\":\"d\","
+		"\"sessionId\":\"1-2\",\"osBusNumber\":4294967295,\"osTargetNumber\":7,"
+		"\"luns\":[{\"osLun\":4294967295,\"targetLun\":\"0001000000000000\"},"
+		"{\"osLun\":0,\"targetLun\":\"ffffffffffffffff\"}]}}";
+	static const struct {
+		const char *text, *words;
+	} bad[] = {
+		{"{\"m\":[]}", "an object"},
+		{"{\"m\":{\"osBusNumber\":0}}", "osTargetNumber"},
+		{"{\"m\":{\"osBusNumber\":0,\"osTargetNumber\":0,\"luns\":{}}}", "an array"},
+		{"{\"m\":{\"osBusNumber\":0,\"osTargetNumber\":0,\"luns\":[1]}}", "of objects"},
+		{"{\"m\":{\"osBusNumber\":0,\"osTargetNumber\":0,\"luns\":[{\"osLun\":0,"
+		 "\"targetLun\":\"0\"}]}}",
+		 "16 hexadecimal digits"},
+		{"{\"m\":{\"osBusNumber\":0,\"osTargetNumber\":0,\"luns\":["
+		 "{\"osLun\":0,\"targetLun\":\"0000000000000000\"},"
+		 "{\"osLun\":1,\"targetLun\":\"0000000000000000\"}]}}",
+		 "names a unit twice"},
+		{"{\"m\":{\"osBusNumber\":0,\"osTargetNumber\":0,\"luns\":["
+		 "{\"osLun\":0,\"targetLun\":\"0000000000000000\"},"
+		 "{\"osLun\":0,\"targetLun\":\"0001000000000000\"}]}}",
+		 "asked for twice"},
+		{"{\"m\":{\"osBusNumber\":0,\"osTargetNumber\":0,\"x\":1}}", "not known"},
+	};
+	struct target_mapping m = {0};
+	json_t *back;
+	bool there;
+
+	(void)state;
+	parse(full);
+	assert_true(arg_mapping(&a, "m", &m, &there) && there);
+	assert_int_equal(m.bus, ANY_NUMBER);
+	assert_int_equal(m.n_luns, 2);
+	assert_true(m.luns[0].target_lun == UINT64_C(1) << 48);
+	back = json_of_mapping(&m);
+	assert_true(json_equal(back, json_object_get(a.obj, "m")));
+	json_decref(back);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		parse(bad[i].text);
+		assert_false(arg_mapping(&a, "m", &m, &there));
+		refused(87, bad[i].words);
+	}
+	parse("{\"m\":null}");
+	assert_true(arg_mapping(&a, "m", &m, &there) && !there);
+	/* the least one */
+	parse("{\"m\":{\"osBusNumber\":1,\"osTargetNumber\":2}}");
+	assert_true(arg_mapping(&a, "m", &m, &there) && there);
+	assert_int_equal(m.n_luns, 0);
+	assert_string_equal(m.target, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +283,7 @@ int main(void)
 		cmocka_unit_test(portals),
 		cmocka_unit_test(options),
 		cmocka_unit_test(options_come_back_without_the_password),
+		cmocka_unit_test(mappings),
 		cmocka_unit_test(targets_and_luns),
 		cmocka_unit_test(foreign_text),
 	};

@@ -201,6 +201,48 @@ static void login_again_replaces_unless_multipath(void **state)
 	store_close(s);
 }
 
+static void login_keeps_its_mapping(void **state)
+{
+	/* static: what lies between the members is 0, too */
+	static struct kept_login l = {
+		.target = "iqn.2026-01.a:x",
+		.port = ANY_PORT,
+		.has_mapping = true,
+		.mapping = {.initiator = "an HBA",
+			    .target = "IQN.2026-01.a:X",
+			    .device = "\\\\.\\Scsi7:",
+			    .session = {UINT64_MAX, 5},
+			    .bus = ANY_NUMBER,
+			    .os_target = 3,
+			    .n_luns = 2,
+			    .luns = {{UINT64_C(0x0001000000000000), UINT32_MAX},
+				     {UINT64_C(0xffffffffffffffff), 0}}},
+	};
+	struct kept_login *v = NULL, plain = {.target = "iqn.2026-01.a:y", .port = ANY_PORT};
+	struct store *s = opened();
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(store_put_login(s, &plain), 0);
+	store_close(s);
+	s = opened();
+	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_true(v[0].has_mapping);
+	assert_memory_equal(&v[0].mapping, &l.mapping, sizeof(l.mapping));
+	assert_false(v[1].has_mapping);
+	free(v);
+	/* the one that replaces it has none */
+	l.has_mapping = false;
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_false(v[0].has_mapping || v[1].has_mapping);
+	free(v);
+	store_close(s);
+}
+
 static void isid_is_stable(void **state)
 {
 	struct isid_key k = {"iqn.2026-01.n:1", "iqn.2026-01.t:1", "192.0.2.1:3260", "data", 0};
@@ -413,6 +455,7 @@ int main(void)
 		TEST(portal_delete),
 		TEST(no_trace_of_a_deleted_secret),
 		TEST(login_again_replaces_unless_multipath),
+		TEST(login_keeps_its_mapping),
 		TEST(isid_is_stable),
 		TEST(ids_never_repeat),
 		TEST(node_name),

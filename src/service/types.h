@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plain data of the service: portals and login options as clients give them
+ * Plain data of the service: portals, login options and mappings as clients give them
  *
  * Everything is kept as given, also what is not used for connecting, because
  * reports give it back unchanged. Copyable; whoever copies login options wipes
@@ -13,12 +13,16 @@
 #include <stdint.h>
 
 #include "base/name.h"
+#include "service/ids.h"
 
 #define HBA_INSTANCE "Root\\ISCSIPRT\\0000_0"
 #define ANY_PORT     UINT32_MAX
 #define INSTANCE_MAX 255
 #define ADDRESS_MAX  255 /* bytes, without terminator; also of symbolic names */
 #define BLOB_MAX     255
+#define DEVICE_MAX   259 /* of a port's device name: MAX_PATH without terminator */
+#define ANY_NUMBER   UINT32_MAX
+#define LUNS_MAX     1024 /* that one mapping names */
 
 /* Bits of ISCSI_LOGIN_OPTIONS.InformationSpecified */
 #define OPT_HEADER_DIGEST   0x01u
@@ -56,6 +60,22 @@ struct login_options {
 	struct blob username, password;
 };
 
+struct lun_mapping {
+	uint64_t target_lun; /* as in scsi/lun.h */
+	uint32_t os_lun;
+};
+
+/* Which units are wanted and under which numbers. Names and session are kept, not looked at. */
+struct target_mapping {
+	char initiator[INSTANCE_MAX + 1];
+	char target[ISCSI_NAME_MAX + 1];
+	char device[DEVICE_MAX + 1];
+	struct unique_id session;
+	uint32_t bus, os_target; /* ANY_NUMBER: any */
+	uint32_t n_luns;         /* 0: all units */
+	struct lun_mapping luns[LUNS_MAX];
+};
+
 /* What AddIScsiSendTargetPortal stores. The key is (instance, port, address, socket). */
 struct send_target_portal {
 	char instance[INSTANCE_MAX + 1]; /* "": any */
@@ -78,6 +98,8 @@ struct kept_login {
 	bool has_options;
 	struct login_options options;
 	struct blob key;
+	bool has_mapping;
+	struct target_mapping mapping;
 };
 
 #endif
