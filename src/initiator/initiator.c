@@ -322,7 +322,11 @@ static void end_hold(struct initiator *i)
 
 static void login_done(struct initiator *i)
 {
+	const struct iscsi_stats *stats = session_stats(i->session);
+
 	i->logged_in = true;
+	i->conn_up_since_ns = now_of(i);
+	i->conn_bytes_before = stats->rx_bytes + stats->tx_bytes;
 	park(i, &i->phase_timer);
 	park(i, &i->first_timer);
 	if (i->moved) {
@@ -753,21 +757,39 @@ int initiator_text(struct initiator *i, const char *text, size_t n,
 	return 0;
 }
 
+static void connection_status(const struct initiator *i, struct initiator_connection *ret)
+{
+	const struct iscsi_params *p = conn_params(i->conn);
+	const struct iscsi_stats *stats = session_stats(i->session);
+	uint64_t up_ns = now_of(i) - i->conn_up_since_ns;
+	uint64_t n_bytes = stats->rx_bytes + stats->tx_bytes - i->conn_bytes_before;
+
+	ret->state = i->state == INITIATOR_CLOSING ? INITIATOR_CONN_LOGOUT : INITIATOR_CONN_UP;
+	ret->cid = conn_cid(i->conn);
+	ret->local = i->local;
+	ret->peer = i->peer;
+	ret->header_digest = p->HeaderDigest;
+	ret->data_digest = p->DataDigest;
+	ret->max_recv_segment = p->MaxRecvDataSegmentLength;
+	ret->max_send_segment = p->TargetMaxRecvDataSegmentLength;
+	ret->mss = tcp_mss(i->sock.fd);
+	ret->bytes_per_second = up_ns < NS_PER_S ? n_bytes : n_bytes / (up_ns / NS_PER_S);
+}
+
 void initiator_get_status(const struct initiator *i, struct initiator_status *ret)
 {
 	*ret = (struct initiator_status){
 		.state = i->state,
 		.tsih = session_tsih(i->session),
-		.n_connections = i->logged_in ? 1 : 0,
+		.n_up = i->logged_in ? 1 : 0,
+		.n_connections = 1,
+		.connection[0].number = 1,
 		.n_reconnects = i->n_reconnects,
 		.n_commands = i->n_commands,
 		.params = *session_params(i->session),
 	};
-	if (!i->logged_in)
-		return;
-	ret->cid = conn_cid(i->conn);
-	ret->local = i->local;
-	ret->peer = i->peer;
+	if (i->logged_in)
+		connection_status(i, &ret->connection[0]);
 }
 
 const struct iscsi_stats *initiator_stats(const struct initiator *i)

@@ -34,7 +34,8 @@
 
 struct initiator;
 
-#define INITIATOR_MAX_ADDRS 16
+#define INITIATOR_MAX_ADDRS       16
+#define INITIATOR_MAX_CONNECTIONS 32 /* of one session */
 
 enum initiator_state {
 	INITIATOR_NEW,
@@ -130,15 +131,34 @@ int initiator_text(struct initiator *i, const char *text, size_t n,
 /* The path of every unit of this session; `path` is the struct initiator. */
 extern const struct scsi_path_ops initiator_path_ops;
 
+enum initiator_connection_state {
+	INITIATOR_CONN_DOWN, /* lost or never there; it is being (re)established */
+	INITIATOR_CONN_UP,   /* in full feature phase */
+	INITIATOR_CONN_LOGOUT,
+};
+
+/* A connection as its owner knows it: it stays the same when it is lost and comes back. */
+struct initiator_connection {
+	unsigned number; /* names it in the session; 1 is the leading one */
+	enum initiator_connection_state state;
+	/* valid unless DOWN */
+	uint16_t cid;
+	struct tcp_addr local, peer;
+	uint32_t header_digest, data_digest; /* enum iscsi_digest */
+	uint32_t max_recv_segment, max_send_segment;
+	uint32_t mss;              /* TCP's; 0: not known */
+	uint64_t bytes_per_second; /* both directions, since it is up */
+};
+
 struct initiator_status {
 	enum initiator_state state;
 	uint16_t tsih;
-	unsigned n_connections; /* in full feature phase: 0 or more */
-	uint16_t cid;
-	struct tcp_addr local, peer; /* of the leading connection, valid when n_connections > 0 */
-	struct iscsi_params params;  /* negotiated */
-	uint64_t n_reconnects;       /* logins after a loss; counted before verify() */
-	unsigned n_commands;         /* waiting and on the wire */
+	struct iscsi_params params; /* negotiated */
+	uint64_t n_reconnects;      /* logins after a loss; counted before verify() */
+	unsigned n_commands;        /* waiting and on the wire */
+	unsigned n_up;              /* connections in full feature phase */
+	unsigned n_connections;     /* all of them: in the order in which they were asked for */
+	struct initiator_connection connection[INITIATOR_MAX_CONNECTIONS];
 };
 void initiator_get_status(const struct initiator *i, struct initiator_status *ret);
 /* The engine's counters, over all logins; valid until initiator_free(). */

@@ -73,6 +73,7 @@ struct initiator {
 	bool ticking;   /* what happens now is the clock's doing */
 	int conn_error; /* -errno that the transport ended with; 0: it did not */
 	struct tcp_addr local, peer;
+	uint64_t conn_up_since_ns, conn_bytes_before;
 
 	/* while down */
 	uint64_t retry_ns;    /* next delay, before jitter */

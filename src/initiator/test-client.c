@@ -131,7 +131,7 @@ void client_end(struct client *c)
 	WAIT_FOR(c->loop, c->closed);
 	initiator_get_status(c->initiator, &s);
 	assert_int_equal(s.state, INITIATOR_CLOSED);
-	assert_int_equal(s.n_connections, 0);
+	assert_int_equal(s.n_up, 0);
 	assert_int_equal(s.n_commands, 0);
 	c->initiator = initiator_free(c->initiator);
 }

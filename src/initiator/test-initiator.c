@@ -111,9 +111,16 @@ static void login_and_logout(void **state)
 	initiator_get_status(w->client.initiator, &s);
 	assert_int_equal(s.n_connections, 1);
 	assert_int_equal(s.tsih, 7);
-	assert_int_equal(s.cid, 1);
-	assert_true(tcp_addr_equal(&s.peer, &w->fake.addr));
-	assert_false(tcp_addr_equal(&s.local, &w->fake.addr));
+	assert_int_equal(s.n_up, 1);
+	assert_int_equal(s.connection[0].number, 1);
+	assert_int_equal(s.connection[0].state, INITIATOR_CONN_UP);
+	assert_int_equal(s.connection[0].cid, 1);
+	assert_true(tcp_addr_equal(&s.connection[0].peer, &w->fake.addr));
+	assert_false(tcp_addr_equal(&s.connection[0].local, &w->fake.addr));
+	assert_int_equal(s.connection[0].max_recv_segment,
+			 w->client.cfg.session.offer.MaxRecvDataSegmentLength);
+	assert_int_equal(s.connection[0].max_send_segment, 8192); /* the default of RFC 7143 */
+	assert_true(s.connection[0].mss > 0);
 	assert_int_equal(s.n_reconnects, 0);
 	assert_int_equal(w->fake.n_logins, 1);
 	logout(w);

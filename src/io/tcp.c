@@ -266,3 +266,13 @@ int tcp_peer_addr(int fd, struct tcp_addr *ret)
 	*ret = a;
 	return 0;
 }
+
+uint32_t tcp_mss(int fd)
+{
+	int mss = 0;
+	socklen_t n = sizeof(mss);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, &n) < 0 || mss < 0)
+		return 0;
+	return (uint32_t)mss;
+}

@@ -63,5 +63,7 @@ bool tcp_addr_equal(const struct tcp_addr *a,
 /* Addresses of the two ends of a connected socket. Return: 0 or -errno. */
 int tcp_local_addr(int fd, struct tcp_addr *ret);
 int tcp_peer_addr(int fd, struct tcp_addr *ret);
+/* Bytes of payload that TCP puts into a segment at most; 0: not known. */
+uint32_t tcp_mss(int fd);
 
 #endif

@@ -70,6 +70,8 @@ static void connects_with_its_options(void **state)
 	assert_true(tcp_addr_equal(&peer, &to));
 	assert_int_equal(tcp_local_addr(fd, &local), 0);
 	assert_false(tcp_addr_equal(&local, &to));
+	assert_in_range(tcp_mss(fd), 500, 65535);
+	assert_int_equal(tcp_mss(-1), 0);
 	close(fd);
 	close(conn);
 	close(server);

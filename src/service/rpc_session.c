@@ -111,16 +111,16 @@ static void target_address(const struct session *s, const struct tcp_addr *peer,
 		tcp_addr_text(peer, buf, n);
 }
 
-static json_t *json_of_connection(struct session *s, const struct initiator_status *st)
+static json_t *json_of_connection(struct session *s, const struct initiator_connection *c)
 {
 	char id[ID_TEXT_BYTES], local[TCP_ADDR_TEXT], peer[ADDRESS_MAX + 1];
 
 	id_text(&s->connection_id, id);
-	tcp_addr_text(&st->local, local, sizeof(local));
-	target_address(s, &st->peer, peer, sizeof(peer));
+	tcp_addr_text(&c->local, local, sizeof(local));
+	target_address(s, &c->peer, peer, sizeof(peer));
 	return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i}", "id", id, "initiatorAddress", local,
-			 "initiatorSocket", tcp_addr_port(&st->local), "targetAddress", peer,
-			 "targetSocket", tcp_addr_port(&st->peer), "cid", st->cid);
+			 "initiatorSocket", tcp_addr_port(&c->local), "targetAddress", peer,
+			 "targetSocket", tcp_addr_port(&c->peer), "cid", c->cid);
 }
 
 static json_t *json_of_session(struct session *s)
@@ -132,8 +132,11 @@ static json_t *json_of_session(struct session *s)
 	sess_status(s, &st);
 	id_text(&s->id, id);
 	isid_text(s->isid, isid);
-	if (st.n_connections > 0)
-		json_array_append_new(connections, json_of_connection(s, &st));
+	for (unsigned k = 0; k < st.n_connections; k++) {
+		if (st.connection[k].state != INITIATOR_CONN_DOWN)
+			json_array_append_new(connections,
+					      json_of_connection(s, &st.connection[k]));
+	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:s, s:o, s:o}", "id", id,
 			 "initiatorNodeName", s->node_name, "initiatorInstance", HBA_INSTANCE,
 			 "targetName", s->target, "isid", isid, "tsih", st.tsih, "informational",
