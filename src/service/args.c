@@ -299,6 +299,20 @@ bool arg_session(const struct args *a, const char *name, struct unique_id *ret, 
 	return true;
 }
 
+bool arg_connection(const struct args *a, const char *name, struct unique_id *ret)
+{
+	const char *text;
+
+	if (!arg_text(a, name, false, 256, &text))
+		return false;
+	if (id_parse(text, ret)) {
+		refuse(a->why, ISDSC_INVALID_CONNECTION_ID, "\"%.64s\" is not a connection's id",
+		       text);
+		return false;
+	}
+	return true;
+}
+
 /* ---- mappings ------------------------------------------------------------------------- */
 
 static bool mapping_names(const struct args *a, struct target_mapping *m)

@@ -44,6 +44,7 @@ bool arg_target(const struct args *a, const char *name, char ret[ISCSI_NAME_MAX 
 bool arg_lun(const struct args *a, const char *name, uint64_t *ret);
 /* A session's id; what is not one names no session. */
 bool arg_session(const struct args *a, const char *name, struct unique_id *ret, bool *ret_there);
+bool arg_connection(const struct args *a, const char *name, struct unique_id *ret);
 
 /* ---- the other direction: new references, NULL without memory ---- */
 

@@ -20,7 +20,7 @@ uint32_t rpc_reply(struct rpc *c, json_t *reply)
 static const struct rpc_method *method_find(const char *name)
 {
 	const struct rpc_method *const tables[] = {rpc_node_methods, rpc_session_methods,
-						   rpc_device_methods};
+						   rpc_connection_methods, rpc_device_methods};
 
 	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
 		for (const struct rpc_method *m = tables[t]; m->name; m++) {

@@ -445,6 +445,7 @@ static struct session *sess_new(struct manager *m, const struct kept_login *l,
 	s->loop = reactors_loop(m->reactors, l->target);
 	s->informational = l->informational;
 	s->multipath = l->options.flags & LOGIN_MULTIPATH;
+	s->auth_type = l->options.specified & OPT_AUTH_TYPE ? l->options.auth_type : 0;
 	config_tuning(m->config, l->target, &s->tuning);
 	return s;
 }
