@@ -43,7 +43,7 @@ static void write_all(const struct shape *sh, uint32_t n)
 	peer_close(&p);
 }
 
-static void ffp_16_1_immediate_data_by_initial_r2t(void **state)
+static void unh_ffp_8_1_16_1_immediate_data_by_initial_r2t(void **state)
 {
 	static const char *const r2t[] = {"InitialR2T=Yes", "InitialR2T=No"};
 	static const char *const immediate[] = {"ImmediateData=Yes", "ImmediateData=No"};
@@ -111,7 +111,7 @@ static void expect_burst(struct peer *p, uint32_t ttt, uint32_t off, uint32_t n)
 	}
 }
 
-static void ffp_12_4_6_1_9_1_r2ts_in_parallel(void **state)
+static void unh_ffp_12_4_6_1_9_1_r2ts_in_parallel(void **state)
 {
 	struct peer p;
 	struct io io;
@@ -165,7 +165,7 @@ static void ffp_8_bad_r2t(void **state)
 	}
 }
 
-static void ffp_12_3_r2t_twice_or_back(void **state)
+static void unh_ffp_12_3_r2t_twice_or_back(void **state)
 {
 	for (int back = 0; back <= 1; back++) {
 		struct peer p;
@@ -274,7 +274,7 @@ static void ffp_good_status_for_data_not_sent(void **state)
 }
 
 /* Good, but the target says that it has not used all of the data. */
-static void ffp_16_6_residual_of_a_write(void **state)
+static void unh_ffp_16_6_residual_of_a_write(void **state)
 {
 	static const struct {
 		uint32_t residual, due;
@@ -305,7 +305,7 @@ static void ffp_16_6_residual_of_a_write(void **state)
 }
 
 /* A bad status may come at any time; what is left of the data is not sent. */
-static void ffp_16_4_check_condition_stops_the_data(void **state)
+static void unh_ffp_16_4_check_condition_stops_the_data(void **state)
 {
 	static const uint8_t sense[] = {0, 18, 0x70, 0, 5,    0, 0, 0, 0, 10,
 					0, 0,  0,    0, 0x24, 0, 0, 0, 0, 0};
@@ -427,7 +427,7 @@ static uint32_t begin_read(struct peer *p, struct io *io, uint32_t n)
 	return u->pdu.itt;
 }
 
-static void ffp_10_1_read_in_segments_of_any_size(void **state)
+static void unh_ffp_10_1_read_in_segments_of_any_size(void **state)
 {
 	static const uint32_t n[] = {1, 3, 4, 512, 8191, 8192, 8193, 20000, 70001};
 	static const uint32_t segment[] = {1000, 4096, 8192, 16384, 262144};
@@ -467,7 +467,7 @@ static void ffp_10_read_with_status_apart(void **state)
 }
 
 /* At level 0 a target must not want its data acknowledged; if it does, nothing is sent. */
-static void ffp_10_2_a_bit_at_level_0(void **state)
+static void unh_ffp_10_2_a_bit_at_level_0(void **state)
 {
 	struct peer p;
 	struct io io;
@@ -485,7 +485,7 @@ static void ffp_10_2_a_bit_at_level_0(void **state)
 }
 
 /* Data-In that must not be believed; nothing outside the buffer is touched. */
-static void ffp_data_in_that_is_wrong(void **state)
+static void own_ffp_datasn_and_other_data_in_that_is_wrong(void **state)
 {
 	static const struct {
 		uint32_t datasn, off, n;
@@ -550,7 +550,7 @@ static void ffp_second_data_in_that_is_wrong(void **state)
 	}
 }
 
-static void ffp_data_in_for_no_task(void **state)
+static void own_ffp_itt_data_in_for_no_task(void **state)
 {
 	struct peer p;
 	struct io io;
@@ -574,7 +574,7 @@ static void ffp_data_in_for_no_task(void **state)
 
 /* A finished task's tag: a late PDU finds nothing, though the place in the table is in use again.
  */
-static void ffp_status_twice(void **state)
+static void own_ffp_status_twice(void **state)
 {
 	for (int again = 0; again <= 1; again++) {
 		struct peer p;
@@ -602,7 +602,7 @@ static void ffp_status_twice(void **state)
 
 /* ---- how much: residuals ----------------------------------------------- */
 
-static void ffp_16_6_residuals(void **state)
+static void unh_ffp_16_6_residuals(void **state)
 {
 	static const struct {
 		uint32_t n_got;
@@ -677,7 +677,7 @@ static void ffp_16_6_residuals(void **state)
 	}
 }
 
-static void ffp_16_5_statuses_and_sense(void **state)
+static void unh_ffp_16_5_statuses_and_sense(void **state)
 {
 	static const uint8_t status[] = {0x02, 0x04, 0x08, 0x18, 0x28, 0x30, 0x40};
 	uint8_t sense[400];
@@ -754,30 +754,30 @@ static void ffp_response_other_than_completed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ffp_16_1_immediate_data_by_initial_r2t),
+		cmocka_unit_test(unh_ffp_8_1_16_1_immediate_data_by_initial_r2t),
 		cmocka_unit_test(ffp_write_of_no_bytes),
-		cmocka_unit_test(ffp_12_4_6_1_9_1_r2ts_in_parallel),
+		cmocka_unit_test(unh_ffp_12_4_6_1_9_1_r2ts_in_parallel),
 		cmocka_unit_test(ffp_8_bad_r2t),
-		cmocka_unit_test(ffp_12_3_r2t_twice_or_back),
+		cmocka_unit_test(unh_ffp_12_3_r2t_twice_or_back),
 		cmocka_unit_test(ffp_19_more_r2ts_than_outstanding),
 		cmocka_unit_test(ffp_19_as_many_r2ts_as_were_negotiated),
 		cmocka_unit_test(ffp_r2t_for_what_takes_none),
 		cmocka_unit_test(ffp_good_status_for_data_not_asked_for),
 		cmocka_unit_test(ffp_good_status_for_data_not_sent),
-		cmocka_unit_test(ffp_16_6_residual_of_a_write),
-		cmocka_unit_test(ffp_16_4_check_condition_stops_the_data),
+		cmocka_unit_test(unh_ffp_16_6_residual_of_a_write),
+		cmocka_unit_test(unh_ffp_16_4_check_condition_stops_the_data),
 		cmocka_unit_test(ffp_response_while_data_is_half_sent),
 		cmocka_unit_test(ffp_response_while_data_is_half_sent_and_loss),
 		cmocka_unit_test(ffp_unsolicited_data_in_order),
-		cmocka_unit_test(ffp_10_1_read_in_segments_of_any_size),
+		cmocka_unit_test(unh_ffp_10_1_read_in_segments_of_any_size),
 		cmocka_unit_test(ffp_10_read_with_status_apart),
-		cmocka_unit_test(ffp_10_2_a_bit_at_level_0),
-		cmocka_unit_test(ffp_data_in_that_is_wrong),
+		cmocka_unit_test(unh_ffp_10_2_a_bit_at_level_0),
+		cmocka_unit_test(own_ffp_datasn_and_other_data_in_that_is_wrong),
 		cmocka_unit_test(ffp_second_data_in_that_is_wrong),
-		cmocka_unit_test(ffp_data_in_for_no_task),
-		cmocka_unit_test(ffp_status_twice),
-		cmocka_unit_test(ffp_16_6_residuals),
-		cmocka_unit_test(ffp_16_5_statuses_and_sense),
+		cmocka_unit_test(own_ffp_itt_data_in_for_no_task),
+		cmocka_unit_test(own_ffp_status_twice),
+		cmocka_unit_test(unh_ffp_16_6_residuals),
+		cmocka_unit_test(unh_ffp_16_5_statuses_and_sense),
 		cmocka_unit_test(ffp_sense_of_one_byte),
 		cmocka_unit_test(ffp_response_other_than_completed),
 	};

@@ -18,7 +18,7 @@ static void start(struct peer *p)
 
 /* ---- logout ------------------------------------------------------------ */
 
-static void ffp_17_1_logout_responses(void **state)
+static void unh_ffp_17_1_logout_responses(void **state)
 {
 	for (uint8_t response = 0; response <= 4; response++) {
 		struct peer p;
@@ -145,7 +145,7 @@ static struct pdu async(uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
 			    .u.async = {.event = event, .param1 = p1, .param2 = p2, .param3 = p3}};
 }
 
-static void ffp_20_1_scsi_event(void **state)
+static void unh_ffp_20_1_scsi_event(void **state)
 {
 	static const uint8_t sense[] = {0, 6, 0x70, 0, 6, 0, 0, 0, 0xee};
 	static const struct {
@@ -167,7 +167,7 @@ static void ffp_20_1_scsi_event(void **state)
 	}
 }
 
-static void ffp_14_1_20_2_logout_is_asked_for(void **state)
+static void unh_ffp_14_1_20_2_logout_is_asked_for(void **state)
 {
 	struct peer p;
 	struct io io[2];
@@ -210,7 +210,7 @@ static void ffp_14_1_20_2_logout_is_asked_for(void **state)
 	io_free(&io[1], 0);
 }
 
-static void ffp_20_3_target_drops(void **state)
+static void unh_ffp_20_3_target_drops(void **state)
 {
 	static const struct {
 		uint8_t event;
@@ -247,7 +247,7 @@ static void ffp_20_3_target_drops(void **state)
 	}
 }
 
-static void ffp_20_4_negotiate_again(void **state)
+static void unh_ffp_20_4_negotiate_again(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -266,7 +266,7 @@ static void ffp_20_4_negotiate_again(void **state)
 	peer_close(&p);
 }
 
-static void ffp_20_others_are_only_told(void **state)
+static void unh_ffp_20_4_others_are_only_told(void **state)
 {
 	static const uint8_t event[] = {ASYNC_TASKS_TERMINATED, 6, 100, ASYNC_VENDOR};
 
@@ -368,7 +368,7 @@ static void reject(struct peer *p, const uint8_t *bhs, size_t n, uint8_t reason)
 		  bhs, n);
 }
 
-static void reject_of_a_command(void **state)
+static void own_ffp_reject_of_a_command(void **state)
 {
 	static const uint8_t reason[] = {REJECT_PROTOCOL,
 					 REJECT_UNSUPPORTED,
@@ -482,7 +482,7 @@ static void reject_while_waiting_of_a_cancelled_command(void **state)
 	io_free(&io, 0);
 }
 
-static void reject_of_others(void **state)
+static void own_ffp_reject_of_others(void **state)
 {
 	static const struct {
 		uint8_t opcode;
@@ -601,7 +601,7 @@ static void ffp_pdus_a_target_must_not_send(void **state)
 	}
 }
 
-static void ffp_segment_above_what_we_declared(void **state)
+static void own_ffp_segment_above_what_we_declared(void **state)
 {
 	uint8_t *bytes = calloc(1, 262145);
 
@@ -688,7 +688,7 @@ static void ffp_late_completions(void **state)
 }
 
 /* One bit wrong anywhere in a Data-In: noticed, and the command is sent again. */
-static void ffp_16_2_digest_errors(void **state)
+static void unh_ffp_16_2_digest_errors(void **state)
 {
 	enum {
 		N = 13
@@ -735,33 +735,33 @@ static void ffp_16_2_digest_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ffp_17_1_logout_responses),
+		cmocka_unit_test(unh_ffp_17_1_logout_responses),
 		cmocka_unit_test(ffp_17_no_command_after_logout),
 		cmocka_unit_test(ffp_17_logout_without_answer),
 		cmocka_unit_test(ffp_17_logout_answer_nobody_asked_for),
 		cmocka_unit_test(ffp_17_answers_before_the_logout_answer),
-		cmocka_unit_test(ffp_20_1_scsi_event),
-		cmocka_unit_test(ffp_14_1_20_2_logout_is_asked_for),
-		cmocka_unit_test(ffp_20_3_target_drops),
-		cmocka_unit_test(ffp_20_4_negotiate_again),
-		cmocka_unit_test(ffp_20_others_are_only_told),
+		cmocka_unit_test(unh_ffp_20_1_scsi_event),
+		cmocka_unit_test(unh_ffp_14_1_20_2_logout_is_asked_for),
+		cmocka_unit_test(unh_ffp_20_3_target_drops),
+		cmocka_unit_test(unh_ffp_20_4_negotiate_again),
+		cmocka_unit_test(unh_ffp_20_4_others_are_only_told),
 		cmocka_unit_test(events_flood),
 		cmocka_unit_test(events_nobody_looks_at),
 		cmocka_unit_test(events_of_a_freed_connection),
-		cmocka_unit_test(reject_of_a_command),
+		cmocka_unit_test(own_ffp_reject_of_a_command),
 		cmocka_unit_test(reject_for_a_data_digest),
 		cmocka_unit_test(reject_while_the_target_waits_for_logout),
 		cmocka_unit_test(reject_while_waiting_of_a_cancelled_command),
-		cmocka_unit_test(reject_of_others),
+		cmocka_unit_test(own_ffp_reject_of_others),
 		cmocka_unit_test(reject_of_our_ping),
 		cmocka_unit_test(reject_of_our_logout),
 		cmocka_unit_test(reject_that_does_not_say_of_what),
 		cmocka_unit_test(conn_every_state_and_input),
 		cmocka_unit_test(ffp_pdus_a_target_must_not_send),
-		cmocka_unit_test(ffp_segment_above_what_we_declared),
+		cmocka_unit_test(own_ffp_segment_above_what_we_declared),
 		cmocka_unit_test(ffp_additional_header_segments),
 		cmocka_unit_test(ffp_late_completions),
-		cmocka_unit_test(ffp_16_2_digest_errors),
+		cmocka_unit_test(unh_ffp_16_2_digest_errors),
 	};
 
 	return PEER_RUN("end of a connection", tests);

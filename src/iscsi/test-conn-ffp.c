@@ -35,7 +35,7 @@ static void many_free(struct io *io, int n)
 
 /* ---- numbers ----------------------------------------------------------- */
 
-static void ffp_1_1_cmdsn_goes_up_by_one(void **state)
+static void unh_ffp_1_1_cmdsn_goes_up_by_one(void **state)
 {
 	struct peer p;
 	struct io io[20];
@@ -49,7 +49,7 @@ static void ffp_1_1_cmdsn_goes_up_by_one(void **state)
 	many_free(io, 20);
 }
 
-static void ffp_2_immediate_pdus_carry_cmdsn_but_do_not_take_it(void **state)
+static void unh_ffp_2_1_2_2_immediate_pdus_carry_cmdsn_but_do_not_take_it(void **state)
 {
 	struct peer p;
 	struct io io[2];
@@ -74,7 +74,7 @@ static void ffp_2_immediate_pdus_carry_cmdsn_but_do_not_take_it(void **state)
 	many_free(io, 2);
 }
 
-static void ffp_3_1_window_of_zero(void **state)
+static void unh_ffp_3_1_window_of_zero(void **state)
 {
 	struct peer p;
 	struct io io[3];
@@ -96,7 +96,7 @@ static void ffp_3_1_window_of_zero(void **state)
 	many_free(io, 3);
 }
 
-static void ffp_3_2_window_of_one(void **state)
+static void unh_ffp_3_2_window_of_one(void **state)
 {
 	struct peer p;
 	struct io io[5];
@@ -116,7 +116,7 @@ static void ffp_3_2_window_of_one(void **state)
 	many_free(io, 5);
 }
 
-static void ffp_3_3_large_window_is_bounded_by_us(void **state)
+static void unh_ffp_3_3_large_window_is_bounded_by_us(void **state)
 {
 	struct peer p;
 	struct io *io = calloc(200, sizeof(*io));
@@ -200,7 +200,7 @@ static void ffp_numbers_wrap(void **state)
 }
 
 /* What counts: status in Data-In, responses, answers. What does not: R2T, Data-In, questions. */
-static void ffp_5_1_expstatsn_counts_exactly(void **state)
+static void unh_ffp_5_1_expstatsn_counts_exactly(void **state)
 {
 	struct peer p;
 	struct io io;
@@ -235,7 +235,7 @@ static void ffp_5_1_expstatsn_counts_exactly(void **state)
 	free(io.mem);
 }
 
-static void ffp_5_1_gap_or_repeat_in_statsn(void **state)
+static void unh_ffp_5_1_gap_or_repeat_in_statsn(void **state)
 {
 	static const int32_t step[] = {-1, 1, INT32_MIN};
 
@@ -265,7 +265,7 @@ static void ffp_5_1_gap_or_repeat_in_statsn(void **state)
 
 /* ---- NOP --------------------------------------------------------------- */
 
-static void ffp_15_1_ping_of_the_target_is_answered(void **state)
+static void unh_ffp_15_1_ping_of_the_target_is_answered(void **state)
 {
 	static const size_t n[] = {0, 1, 4, 511, 8192};
 	uint8_t bytes[8192];
@@ -296,7 +296,7 @@ static void ffp_15_1_ping_of_the_target_is_answered(void **state)
 }
 
 /* More than the target itself takes is cut to what it takes. */
-static void ffp_15_1_ping_with_more_than_the_target_takes(void **state)
+static void unh_ffp_15_1_ping_with_more_than_the_target_takes(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -313,7 +313,7 @@ static void ffp_15_1_ping_with_more_than_the_target_takes(void **state)
 	peer_close(&p);
 }
 
-static void ffp_15_2_our_ping(void **state)
+static void unh_ffp_15_2_our_ping(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -345,7 +345,7 @@ static void ffp_15_2_our_ping(void **state)
 	peer_close(&p);
 }
 
-static void ffp_15_3_unanswered_ping_ends_the_connection(void **state)
+static void unh_ffp_15_3_unanswered_ping_ends_the_connection(void **state)
 {
 	struct peer p;
 
@@ -363,7 +363,7 @@ static void ffp_15_3_unanswered_ping_ends_the_connection(void **state)
 }
 
 /* A slow line is not a dead one: bytes of other things come while the answer is due. */
-static void ffp_15_3_slow_is_not_dead(void **state)
+static void unh_ffp_15_3_slow_is_not_dead(void **state)
 {
 	struct peer p;
 	struct io io;
@@ -447,7 +447,7 @@ static struct pdu text_response(const struct seen *u, bool final)
 			    .lun = 7};
 }
 
-static void ffp_18_1_text_request(void **state)
+static void unh_ffp_18_1_text_request(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -467,7 +467,7 @@ static void ffp_18_1_text_request(void **state)
 	peer_close(&p);
 }
 
-static void ffp_18_2_text_answer_in_several_pdus(void **state)
+static void unh_ffp_18_2_text_answer_in_several_pdus(void **state)
 {
 	for (int more = 0; more <= 1; more++) {
 		struct peer p;
@@ -637,24 +637,24 @@ static void text_needs_a_connection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ffp_1_1_cmdsn_goes_up_by_one),
-		cmocka_unit_test(ffp_2_immediate_pdus_carry_cmdsn_but_do_not_take_it),
-		cmocka_unit_test(ffp_3_1_window_of_zero),
-		cmocka_unit_test(ffp_3_2_window_of_one),
-		cmocka_unit_test(ffp_3_3_large_window_is_bounded_by_us),
+		cmocka_unit_test(unh_ffp_1_1_cmdsn_goes_up_by_one),
+		cmocka_unit_test(unh_ffp_2_1_2_2_immediate_pdus_carry_cmdsn_but_do_not_take_it),
+		cmocka_unit_test(unh_ffp_3_1_window_of_zero),
+		cmocka_unit_test(unh_ffp_3_2_window_of_one),
+		cmocka_unit_test(unh_ffp_3_3_large_window_is_bounded_by_us),
 		cmocka_unit_test(ffp_3_maxcmdsn_does_not_go_back),
 		cmocka_unit_test(ffp_numbers_wrap),
-		cmocka_unit_test(ffp_5_1_expstatsn_counts_exactly),
-		cmocka_unit_test(ffp_5_1_gap_or_repeat_in_statsn),
-		cmocka_unit_test(ffp_15_1_ping_of_the_target_is_answered),
-		cmocka_unit_test(ffp_15_1_ping_with_more_than_the_target_takes),
-		cmocka_unit_test(ffp_15_2_our_ping),
-		cmocka_unit_test(ffp_15_3_unanswered_ping_ends_the_connection),
-		cmocka_unit_test(ffp_15_3_slow_is_not_dead),
+		cmocka_unit_test(unh_ffp_5_1_expstatsn_counts_exactly),
+		cmocka_unit_test(unh_ffp_5_1_gap_or_repeat_in_statsn),
+		cmocka_unit_test(unh_ffp_15_1_ping_of_the_target_is_answered),
+		cmocka_unit_test(unh_ffp_15_1_ping_with_more_than_the_target_takes),
+		cmocka_unit_test(unh_ffp_15_2_our_ping),
+		cmocka_unit_test(unh_ffp_15_3_unanswered_ping_ends_the_connection),
+		cmocka_unit_test(unh_ffp_15_3_slow_is_not_dead),
 		cmocka_unit_test(ffp_15_answer_to_a_ping_not_sent),
 		cmocka_unit_test(nop_flood_of_a_target_that_does_not_read),
-		cmocka_unit_test(ffp_18_1_text_request),
-		cmocka_unit_test(ffp_18_2_text_answer_in_several_pdus),
+		cmocka_unit_test(unh_ffp_18_1_text_request),
+		cmocka_unit_test(unh_ffp_18_2_text_answer_in_several_pdus),
 		cmocka_unit_test(ffp_18_text_that_is_wrong),
 		cmocka_unit_test(ffp_18_text_nobody_asked_for),
 		cmocka_unit_test(ffp_18_text_without_answer),

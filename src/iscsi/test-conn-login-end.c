@@ -41,7 +41,7 @@ static void expect_over(struct peer *p)
 	peer_close(p);
 }
 
-static void login_every_status_has_its_error(void **state)
+static void own_login_status_has_its_error(void **state)
 {
 	static const uint16_t status[] = {0x0200, 0x0201, 0x0202, 0x0203, 0x0204, 0x0205,
 					  0x0206, 0x0207, 0x0208, 0x0209, 0x020a, 0x020b,
@@ -69,7 +69,7 @@ static void login_every_status_has_its_error(void **state)
 }
 
 /* Also in the operational stage, with fields that a failure need not fill. */
-static void login_status_late_and_sloppy(void **state)
+static void own_login_status_late_and_sloppy(void **state)
 {
 	struct peer p;
 	const struct seen *u = start(&p);
@@ -104,7 +104,7 @@ static void redirect(const char *text, size_t n, uint8_t detail, const char *due
 	expect_over(&p);
 }
 
-static void login_redirect_0101_0102(void **state)
+static void own_login_redirect_0101_0102(void **state)
 {
 	for (uint8_t detail = 1; detail <= 2; detail++) {
 		redirect(TEXT("TargetAddress=10.1.2.3:3261,2\0"), detail, "10.1.2.3:3261,2");
@@ -116,7 +116,7 @@ static void login_redirect_0101_0102(void **state)
 	}
 }
 
-static void login_redirect_without_an_address(void **state)
+static void own_login_redirect_without_an_address(void **state)
 {
 	char text[700] = "TargetAddress=";
 
@@ -301,10 +301,10 @@ static void login_again_negotiates_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(login_every_status_has_its_error),
-		cmocka_unit_test(login_status_late_and_sloppy),
-		cmocka_unit_test(login_redirect_0101_0102),
-		cmocka_unit_test(login_redirect_without_an_address),
+		cmocka_unit_test(own_login_status_has_its_error),
+		cmocka_unit_test(own_login_status_late_and_sloppy),
+		cmocka_unit_test(own_login_redirect_0101_0102),
+		cmocka_unit_test(own_login_redirect_without_an_address),
 		cmocka_unit_test(login_that_never_ends),
 		cmocka_unit_test(login_text_without_end),
 		cmocka_unit_test(login_time_is_bounded),

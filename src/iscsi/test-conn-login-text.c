@@ -52,7 +52,7 @@ static void login_offer_with_the_transition(void **state)
 
 /* ---- C bit ------------------------------------------------------------- */
 
-static void login_c_bit_of_ours(void **state)
+static void own_login_c_bit_of_ours(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -95,7 +95,7 @@ static void login_c_bit_of_ours(void **state)
 	free(all);
 }
 
-static void login_c_bit_of_ours_answered_with_text_or_t(void **state)
+static void own_login_c_bit_of_ours_answered_with_text_or_t(void **state)
 {
 	char alias[9001];
 
@@ -124,7 +124,7 @@ static void login_c_bit_of_ours_answered_with_text_or_t(void **state)
 }
 
 /* The target's text cut at every place, also in the middle of a key. */
-static void login_c_bit_of_the_target(void **state)
+static void own_login_c_bit_of_the_target(void **state)
 {
 	static const char text[] = OPERATIONAL_END "TargetPortalGroupTag=3\0TargetAlias=q";
 	size_t step = peer_split == 1 ? 29 : 1;
@@ -160,7 +160,7 @@ static void login_c_bit_of_the_target(void **state)
 	}
 }
 
-static void login_c_bit_with_t_bit(void **state)
+static void own_login_c_bit_with_t_bit(void **state)
 {
 	struct peer p;
 	const struct seen *u = login_begin_peer(&p);
@@ -177,10 +177,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(login_offer_of_the_target_is_answered),
 		cmocka_unit_test(login_offer_with_the_transition),
-		cmocka_unit_test(login_c_bit_of_ours),
-		cmocka_unit_test(login_c_bit_of_ours_answered_with_text_or_t),
-		cmocka_unit_test(login_c_bit_of_the_target),
-		cmocka_unit_test(login_c_bit_with_t_bit),
+		cmocka_unit_test(own_login_c_bit_of_ours),
+		cmocka_unit_test(own_login_c_bit_of_ours_answered_with_text_or_t),
+		cmocka_unit_test(own_login_c_bit_of_the_target),
+		cmocka_unit_test(own_login_c_bit_with_t_bit),
 	};
 
 	return PEER_RUN("login text", tests);

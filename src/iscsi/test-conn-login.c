@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Conversations of the login phase. Numbers in the names are those of the UNH-IOL
- * login phase procedures for initiators.
+ * Conversations of the login phase. Numbers in the names are rows of
+ * test/conformance.csv.
  */
 #include "iscsi/test-login.h"
 
@@ -12,7 +12,7 @@
 
 /* ---- 1 to 5: stages and numbers ---------------------------------------- */
 
-static void login_1_1_standard_login(void **state)
+static void unh_login_1_1_standard_login(void **state)
 {
 	struct peer p;
 
@@ -24,7 +24,7 @@ static void login_1_1_standard_login(void **state)
 	peer_close(&p);
 }
 
-static void login_2_1_leading_login_has_tsih_zero(void **state)
+static void unh_login_2_1_leading_login_has_tsih_zero(void **state)
 {
 	struct peer p;
 	const struct seen *u = login_begin_peer(&p);
@@ -39,7 +39,7 @@ static void login_2_1_leading_login_has_tsih_zero(void **state)
 	peer_close(&p);
 }
 
-static void login_2_2_tsih_of_the_final_response_holds(void **state)
+static void unh_login_2_2_tsih_of_the_final_response_holds(void **state)
 {
 	struct peer p;
 
@@ -50,7 +50,7 @@ static void login_2_2_tsih_of_the_final_response_holds(void **state)
 	peer_close(&p);
 }
 
-static void login_2_3_zero_tsih_in_final_response(void **state)
+static void unh_login_2_3_zero_tsih_in_final_response(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -63,7 +63,7 @@ static void login_2_3_zero_tsih_in_final_response(void **state)
 	login_expect_over(&p);
 }
 
-static void login_3_1_asks_for_legal_transitions_only(void **state)
+static void unh_login_3_1_asks_for_legal_transitions_only(void **state)
 {
 	struct peer p;
 	const struct seen *u = login_begin_peer(&p);
@@ -81,7 +81,7 @@ static void login_3_1_asks_for_legal_transitions_only(void **state)
 	peer_close(&p);
 }
 
-static void login_3_2_target_not_ready_to_move(void **state)
+static void unh_login_3_2_target_not_ready_to_move(void **state)
 {
 	struct peer p;
 	const struct seen *u = login_begin_peer(&p);
@@ -114,7 +114,7 @@ static void login_3_2_target_not_ready_to_move(void **state)
 	peer_close(&p);
 }
 
-static void login_3_illegal_transitions(void **state)
+static void unh_login_3_2_illegal_transitions(void **state)
 {
 	static const struct {
 		bool operational;
@@ -147,7 +147,7 @@ static void login_3_illegal_transitions(void **state)
 	}
 }
 
-static void login_4_1_statsn_of_the_first_response_is_adopted(void **state)
+static void unh_login_4_1_5_1_statsn_of_the_first_response_is_adopted(void **state)
 {
 	static const uint32_t first[] = {0, 1, 0x7fffffff, 0xfffffffe, 0xffffffff};
 
@@ -171,7 +171,7 @@ static void login_4_1_statsn_of_the_first_response_is_adopted(void **state)
 	}
 }
 
-static void login_4_2_wrong_statsn(void **state)
+static void unh_login_4_2_wrong_statsn(void **state)
 {
 	static const int32_t step[] = {-1, 1, 1000, INT32_MIN};
 
@@ -204,7 +204,7 @@ static void login_cmdsn_and_itt_stay(void **state)
 
 /* ---- 6, 7: faulty negotiation ------------------------------------------ */
 
-static void login_6_a_key_negotiated_twice(void **state)
+static void unh_login_6_1_6_3_a_key_negotiated_twice(void **state)
 {
 	static const struct {
 		const char *text;
@@ -232,7 +232,7 @@ static void login_6_a_key_negotiated_twice(void **state)
 }
 
 /* The same, an answer in one response and again in the next. */
-static void login_6_2_a_key_negotiated_again_later(void **state)
+static void unh_login_6_2_a_key_negotiated_again_later(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -250,7 +250,7 @@ static void login_6_2_a_key_negotiated_again_later(void **state)
 	login_expect_over(&p);
 }
 
-static void login_7_faulty_answers(void **state)
+static void unh_login_7_1_7_3_7_4_7_5_faulty_answers(void **state)
 {
 	static const struct {
 		const char *text;
@@ -281,7 +281,7 @@ static void login_7_faulty_answers(void **state)
 	}
 }
 
-static void login_7_2_22_1_invalid_auth_method(void **state)
+static void unh_login_7_2_22_1_invalid_auth_method(void **state)
 {
 	static const struct {
 		const char *text;
@@ -303,7 +303,7 @@ static void login_7_2_22_1_invalid_auth_method(void **state)
 	}
 }
 
-static void login_7_6_unknown_key_is_not_understood(void **state)
+static void unh_login_7_6_12_1_unknown_key_is_not_understood(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -325,7 +325,7 @@ static void login_7_6_unknown_key_is_not_understood(void **state)
 
 /* ---- 8: things that are no Login Response ------------------------------- */
 
-static void login_8_1_other_pdus(void **state)
+static void unh_login_8_1_other_pdus(void **state)
 {
 	for (unsigned opcode = 0; opcode < 0x40; opcode++) {
 		struct peer p;
@@ -342,7 +342,7 @@ static void login_8_1_other_pdus(void **state)
 	}
 }
 
-static void login_8_1_not_this_login(void **state)
+static void unh_login_8_1_not_this_login(void **state)
 {
 	for (int i = 0; i < 3; i++) {
 		struct peer p;
@@ -361,7 +361,7 @@ static void login_8_1_not_this_login(void **state)
 	}
 }
 
-static void login_8_1_text_that_is_none(void **state)
+static void unh_login_8_1_text_that_is_none(void **state)
 {
 	static const struct {
 		const char *text;
@@ -381,7 +381,7 @@ static void login_8_1_text_that_is_none(void **state)
 	}
 }
 
-static void login_8_1_segment_larger_than_8192(void **state)
+static void unh_login_8_1_segment_larger_than_8192(void **state)
 {
 	static uint8_t zeroes[8193];
 
@@ -403,7 +403,7 @@ static void login_8_1_segment_larger_than_8192(void **state)
 
 /* ---- 9 to 23: what the keys make --------------------------------------- */
 
-static void login_9_digests_from_the_first_full_feature_pdu(void **state)
+static void unh_login_9_1_9_2_9_3_digests_from_the_first_full_feature_pdu(void **state)
 {
 	static const char *const header[] = {"HeaderDigest=None", "HeaderDigest=CRC32C"};
 	static const char *const data[] = {"DataDigest=None", "DataDigest=CRC32C"};
@@ -438,7 +438,7 @@ static void login_9_digests_from_the_first_full_feature_pdu(void **state)
 }
 
 /* The last response and the first PDU behind it, in one piece of bytes. */
-static void login_9_digests_begin_at_the_border(void **state)
+static void unh_login_9_2_9_3_digests_begin_at_the_border(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -462,34 +462,21 @@ static void login_9_digests_begin_at_the_border(void **state)
 	peer_close(&p);
 }
 
-static void login_10_to_20_results(void **state)
-{
-	static const struct {
-		const char *answer;
-		size_t member;
-		uint32_t due;
-	} cases[] = {
-		{"MaxConnections=1", offsetof(struct iscsi_params, MaxConnections), 1},
-		{"InitialR2T=Yes", offsetof(struct iscsi_params, InitialR2T), 1},
-		{"InitialR2T=No", offsetof(struct iscsi_params, InitialR2T), 0},
-		{"ImmediateData=No", offsetof(struct iscsi_params, ImmediateData), 0},
-		{"ImmediateData=Yes", offsetof(struct iscsi_params, ImmediateData), 1},
-		{"MaxRecvDataSegmentLength=512",
-		 offsetof(struct iscsi_params, TargetMaxRecvDataSegmentLength), 512},
-		{"-MaxRecvDataSegmentLength",
-		 offsetof(struct iscsi_params, TargetMaxRecvDataSegmentLength), 8192},
-		{"MaxBurstLength=0x40000", offsetof(struct iscsi_params, MaxBurstLength), 262144},
-		{"-MaxBurstLength", offsetof(struct iscsi_params, MaxBurstLength), 262144},
-		{"FirstBurstLength=512", offsetof(struct iscsi_params, FirstBurstLength), 512},
-		{"-FirstBurstLength", offsetof(struct iscsi_params, FirstBurstLength), 65536},
-		{"DefaultTime2Retain=0", offsetof(struct iscsi_params, DefaultTime2Retain), 0},
-		{"DefaultTime2Wait=3600", offsetof(struct iscsi_params, DefaultTime2Wait), 3600},
-		{"MaxOutstandingR2T=1", offsetof(struct iscsi_params, MaxOutstandingR2T), 1},
-		{"-MaxOutstandingR2T", offsetof(struct iscsi_params, MaxOutstandingR2T), 1},
-		{"ErrorRecoveryLevel=0", offsetof(struct iscsi_params, ErrorRecoveryLevel), 0},
-	};
+struct result {
+	const char *answer;
+	size_t member;
+	uint32_t due;
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+#define RESULT(answer, key, due)                                \
+	{                                                       \
+		answer, offsetof(struct iscsi_params, key), due \
+	}
+
+/* What holds after each of the answers. */
+static void expect_results(const struct result *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
 		struct peer p;
 		const struct iscsi_params *k;
 
@@ -504,7 +491,177 @@ static void login_10_to_20_results(void **state)
 	}
 }
 
-static void login_11_1_21_1_names_and_session_type(void **state)
+#define EXPECT_RESULTS(...)                                          \
+	do {                                                         \
+		static const struct result cases_[] = {__VA_ARGS__}; \
+		expect_results(cases_, ARRAY_SIZE(cases_));          \
+	} while (0)
+
+static void unh_login_10_1_max_connections(void **state)
+{
+	EXPECT_RESULTS(RESULT("MaxConnections=1", MaxConnections, 1),
+		       RESULT("-MaxConnections", MaxConnections, 1));
+	for (uint32_t his = 1; his <= 8; his++) {
+		struct peer p;
+		char answer[32];
+
+		snprintf(answer, sizeof(answer), "MaxConnections=%u", his);
+		peer_init(&p);
+		p.cfg.offer.MaxConnections = 8;
+		p.answers[2] = answer;
+		peer_up(&p);
+		assert_int_equal(session_params(p.s)->MaxConnections, his);
+		peer_close(&p);
+	}
+}
+
+static void unh_login_13_1_13_2_booleans(void **state)
+{
+	EXPECT_RESULTS(RESULT("InitialR2T=Yes", InitialR2T, 1),
+		       RESULT("InitialR2T=No", InitialR2T, 0), RESULT("-InitialR2T", InitialR2T, 1),
+		       RESULT("ImmediateData=No", ImmediateData, 0),
+		       RESULT("ImmediateData=Yes", ImmediateData, 1),
+		       RESULT("-ImmediateData", ImmediateData, 1));
+}
+
+/* We are the ones who say Yes, so Yes is the only answer there is. */
+static void unh_login_13_3_order_is_kept(void **state)
+{
+	static const char *const keys[] = {"DataPDUInOrder", "DataSequenceInOrder"};
+
+	EXPECT_RESULTS(RESULT("DataPDUInOrder=Yes", DataPDUInOrder, 1),
+		       RESULT("-DataPDUInOrder", DataPDUInOrder, 1),
+		       RESULT("DataSequenceInOrder=Yes", DataSequenceInOrder, 1),
+		       RESULT("-DataSequenceInOrder", DataSequenceInOrder, 1));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		struct peer p;
+		const struct seen *u;
+		char answer[64];
+
+		peer_init(&p);
+		u = login_begin_operational(&p);
+		assert_string_equal(login_said(u, keys[i]), "Yes");
+		snprintf(answer, sizeof(answer), "%s=No", keys[i]);
+		peer_send(&p, login_grant(&p, u), answer, strlen(answer) + 1);
+		peer_expect_login_violation(&p, keys[i]);
+		login_expect_over(&p);
+	}
+}
+
+static void unh_login_14_1_max_recv_data_segment_length(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+
+	EXPECT_RESULTS(RESULT("MaxRecvDataSegmentLength=512", TargetMaxRecvDataSegmentLength, 512),
+		       RESULT("MaxRecvDataSegmentLength=16777215", TargetMaxRecvDataSegmentLength,
+			      16777215),
+		       RESULT("-MaxRecvDataSegmentLength", TargetMaxRecvDataSegmentLength, 8192));
+	peer_init(&p);
+	p.cfg.offer.MaxRecvDataSegmentLength = 65536;
+	u = login_begin_operational(&p);
+	assert_string_equal(login_said(u, "MaxRecvDataSegmentLength"), "65536");
+	peer_close(&p);
+}
+
+static void unh_login_15_1_max_burst_length(void **state)
+{
+	EXPECT_RESULTS(RESULT("MaxBurstLength=0x40000", MaxBurstLength, 262144),
+		       RESULT("MaxBurstLength=1048576", MaxBurstLength, 1048576),
+		       RESULT("-MaxBurstLength", MaxBurstLength, 262144));
+}
+
+static void unh_login_16_1_first_burst_length(void **state)
+{
+	EXPECT_RESULTS(RESULT("FirstBurstLength=512", FirstBurstLength, 512),
+		       RESULT("FirstBurstLength=262144", FirstBurstLength, 262144),
+		       RESULT("-FirstBurstLength", FirstBurstLength, 65536));
+}
+
+/* Below MaxBurstLength in the offer and in the result, also where a default would be above. */
+static void unh_login_16_2_first_burst_within_max_burst(void **state)
+{
+	struct iscsi_session *s;
+	struct peer p;
+
+	peer_init(&p);
+	p.answers[2] = "-FirstBurstLength";
+	p.answers[3] = "MaxBurstLength=4096";
+	peer_up(&p);
+	assert_int_equal(session_params(p.s)->FirstBurstLength, 4096);
+	peer_close(&p);
+	peer_init(&p);
+	p.cfg.offer.FirstBurstLength = p.cfg.offer.MaxBurstLength + 1;
+	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
+}
+
+/* Without unsolicited data there is no first burst: its length is nobody's business. */
+static void unh_login_16_3_first_burst_is_irrelevant(void **state)
+{
+	static const char *const answers[] = {"FirstBurstLength=Irrelevant", "-FirstBurstLength",
+					      "FirstBurstLength=65536"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		struct peer p;
+		const struct seen *u;
+		struct io io;
+
+		peer_init(&p);
+		p.cfg.offer.MaxBurstLength = 262144;
+		p.answers[2] = "InitialR2T=Yes";
+		p.answers[3] = "ImmediateData=No";
+		p.answers[4] = "MaxBurstLength=4096";
+		p.answers[5] = answers[i];
+		peer_up(&p);
+		io_write(&io, 9000);
+		io_submit(&p, &io);
+		u = peer_expect(&p, PDU_SCSI_CMD);
+		assert_int_equal(u->pdu.n_data, 0);
+		assert_true(u->pdu.final);
+		peer_expect_nothing(&p);
+		peer_close(&p);
+		io_free(&io, 0);
+	}
+}
+
+static void unh_login_17_1_18_1_times(void **state)
+{
+	EXPECT_RESULTS(RESULT("DefaultTime2Retain=0", DefaultTime2Retain, 0),
+		       RESULT("DefaultTime2Retain=20", DefaultTime2Retain, 20),
+		       RESULT("-DefaultTime2Retain", DefaultTime2Retain, 20),
+		       RESULT("DefaultTime2Wait=2", DefaultTime2Wait, 2),
+		       RESULT("DefaultTime2Wait=3600", DefaultTime2Wait, 3600),
+		       RESULT("-DefaultTime2Wait", DefaultTime2Wait, 2));
+}
+
+static void unh_login_19_1_max_outstanding_r2t(void **state)
+{
+	EXPECT_RESULTS(RESULT("MaxOutstandingR2T=1", MaxOutstandingR2T, 1),
+		       RESULT("MaxOutstandingR2T=8", MaxOutstandingR2T, 8),
+		       RESULT("-MaxOutstandingR2T", MaxOutstandingR2T, 1));
+}
+
+static void unh_login_20_1_error_recovery_level(void **state)
+{
+	EXPECT_RESULTS(RESULT("ErrorRecoveryLevel=0", ErrorRecoveryLevel, 0),
+		       RESULT("-ErrorRecoveryLevel", ErrorRecoveryLevel, 0));
+	for (uint32_t mine = 0; mine <= 2; mine++) {
+		for (uint32_t his = 0; his <= mine; his++) {
+			struct peer p;
+			char answer[32];
+
+			snprintf(answer, sizeof(answer), "ErrorRecoveryLevel=%u", his);
+			peer_init(&p);
+			p.cfg.offer.ErrorRecoveryLevel = mine;
+			p.answers[2] = answer;
+			peer_up(&p);
+			assert_int_equal(session_params(p.s)->ErrorRecoveryLevel, his);
+			peer_close(&p);
+		}
+	}
+}
+
+static void unh_login_11_1_21_1_names_and_session_type(void **state)
 {
 	struct peer p;
 	const struct seen *u;
@@ -535,7 +692,7 @@ static void login_11_1_21_1_names_and_session_type(void **state)
 	peer_close(&p);
 }
 
-static void login_11_a_session_needs_names(void **state)
+static void unh_login_11_1_a_session_needs_names(void **state)
 {
 	struct peer p;
 	struct iscsi_session *s;
@@ -554,7 +711,7 @@ static void login_11_a_session_needs_names(void **state)
 	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
 }
 
-static void login_23_1_declarations_in_either_stage(void **state)
+static void unh_login_23_1_declarations_in_either_stage(void **state)
 {
 	struct peer p;
 	const struct seen *u = login_begin_peer(&p);
@@ -646,31 +803,41 @@ static void login_command_window_that_is_void(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(login_1_1_standard_login),
-		cmocka_unit_test(login_2_1_leading_login_has_tsih_zero),
-		cmocka_unit_test(login_2_2_tsih_of_the_final_response_holds),
-		cmocka_unit_test(login_2_3_zero_tsih_in_final_response),
-		cmocka_unit_test(login_3_1_asks_for_legal_transitions_only),
-		cmocka_unit_test(login_3_2_target_not_ready_to_move),
-		cmocka_unit_test(login_3_illegal_transitions),
-		cmocka_unit_test(login_4_1_statsn_of_the_first_response_is_adopted),
-		cmocka_unit_test(login_4_2_wrong_statsn),
+		cmocka_unit_test(unh_login_1_1_standard_login),
+		cmocka_unit_test(unh_login_2_1_leading_login_has_tsih_zero),
+		cmocka_unit_test(unh_login_2_2_tsih_of_the_final_response_holds),
+		cmocka_unit_test(unh_login_2_3_zero_tsih_in_final_response),
+		cmocka_unit_test(unh_login_3_1_asks_for_legal_transitions_only),
+		cmocka_unit_test(unh_login_3_2_target_not_ready_to_move),
+		cmocka_unit_test(unh_login_3_2_illegal_transitions),
+		cmocka_unit_test(unh_login_4_1_5_1_statsn_of_the_first_response_is_adopted),
+		cmocka_unit_test(unh_login_4_2_wrong_statsn),
 		cmocka_unit_test(login_cmdsn_and_itt_stay),
-		cmocka_unit_test(login_6_a_key_negotiated_twice),
-		cmocka_unit_test(login_6_2_a_key_negotiated_again_later),
-		cmocka_unit_test(login_7_faulty_answers),
-		cmocka_unit_test(login_7_2_22_1_invalid_auth_method),
-		cmocka_unit_test(login_7_6_unknown_key_is_not_understood),
-		cmocka_unit_test(login_8_1_other_pdus),
-		cmocka_unit_test(login_8_1_not_this_login),
-		cmocka_unit_test(login_8_1_text_that_is_none),
-		cmocka_unit_test(login_8_1_segment_larger_than_8192),
-		cmocka_unit_test(login_9_digests_from_the_first_full_feature_pdu),
-		cmocka_unit_test(login_9_digests_begin_at_the_border),
-		cmocka_unit_test(login_10_to_20_results),
-		cmocka_unit_test(login_11_1_21_1_names_and_session_type),
-		cmocka_unit_test(login_11_a_session_needs_names),
-		cmocka_unit_test(login_23_1_declarations_in_either_stage),
+		cmocka_unit_test(unh_login_6_1_6_3_a_key_negotiated_twice),
+		cmocka_unit_test(unh_login_6_2_a_key_negotiated_again_later),
+		cmocka_unit_test(unh_login_7_1_7_3_7_4_7_5_faulty_answers),
+		cmocka_unit_test(unh_login_7_2_22_1_invalid_auth_method),
+		cmocka_unit_test(unh_login_7_6_12_1_unknown_key_is_not_understood),
+		cmocka_unit_test(unh_login_8_1_other_pdus),
+		cmocka_unit_test(unh_login_8_1_not_this_login),
+		cmocka_unit_test(unh_login_8_1_text_that_is_none),
+		cmocka_unit_test(unh_login_8_1_segment_larger_than_8192),
+		cmocka_unit_test(unh_login_9_1_9_2_9_3_digests_from_the_first_full_feature_pdu),
+		cmocka_unit_test(unh_login_9_2_9_3_digests_begin_at_the_border),
+		cmocka_unit_test(unh_login_10_1_max_connections),
+		cmocka_unit_test(unh_login_13_1_13_2_booleans),
+		cmocka_unit_test(unh_login_13_3_order_is_kept),
+		cmocka_unit_test(unh_login_14_1_max_recv_data_segment_length),
+		cmocka_unit_test(unh_login_15_1_max_burst_length),
+		cmocka_unit_test(unh_login_16_1_first_burst_length),
+		cmocka_unit_test(unh_login_16_2_first_burst_within_max_burst),
+		cmocka_unit_test(unh_login_16_3_first_burst_is_irrelevant),
+		cmocka_unit_test(unh_login_17_1_18_1_times),
+		cmocka_unit_test(unh_login_19_1_max_outstanding_r2t),
+		cmocka_unit_test(unh_login_20_1_error_recovery_level),
+		cmocka_unit_test(unh_login_11_1_21_1_names_and_session_type),
+		cmocka_unit_test(unh_login_11_1_a_session_needs_names),
+		cmocka_unit_test(unh_login_23_1_declarations_in_either_stage),
 		cmocka_unit_test(login_last_word_with_an_offer),
 		cmocka_unit_test(login_command_window_of_the_last_response),
 		cmocka_unit_test(login_command_window_that_is_void),

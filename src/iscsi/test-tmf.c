@@ -50,7 +50,7 @@ static uint32_t expect_tmf(struct peer *p, uint8_t function, uint64_t lun, uint3
 #define LUN1 UINT64_C(0x0001000000000000)
 #define LUN2 UINT64_C(0x0002000000000000)
 
-static void ffp_19_1_timeout_aborts_the_task(void **state)
+static void unh_ffp_19_1_timeout_aborts_the_task(void **state)
 {
 	static const uint8_t fine[] = {TMF_RSP_COMPLETE, TMF_RSP_NO_TASK};
 
@@ -99,7 +99,7 @@ static void timeout_of_one_task(void **state)
 	io_free(&io, 0);
 }
 
-static void ffp_19_every_other_response_escalates(void **state)
+static void unh_ffp_19_1_every_other_response_escalates(void **state)
 {
 	static const uint8_t bad[] = {TMF_RSP_NO_LUN,
 				      TMF_RSP_STILL_ALLEGIANT,
@@ -390,7 +390,7 @@ static void cancel_while_logging_out(void **state)
 
 /* ---- logical unit reset ------------------------------------------------ */
 
-static void ffp_19_3_lu_reset_of_the_owner(void **state)
+static void unh_ffp_19_3_lu_reset_of_the_owner(void **state)
 {
 	struct peer p;
 	struct io a, b, other, probe;
@@ -658,9 +658,9 @@ static void tmf_rejected_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ffp_19_1_timeout_aborts_the_task),
+		cmocka_unit_test(unh_ffp_19_1_timeout_aborts_the_task),
 		cmocka_unit_test(timeout_of_one_task),
-		cmocka_unit_test(ffp_19_every_other_response_escalates),
+		cmocka_unit_test(unh_ffp_19_1_every_other_response_escalates),
 		cmocka_unit_test(tmf_without_answer_escalates),
 		cmocka_unit_test(tmf_deadlines_are_told),
 		cmocka_unit_test(response_crosses_the_abort),
@@ -670,7 +670,7 @@ int main(void)
 		cmocka_unit_test(abort_with_data_half_sent),
 		cmocka_unit_test(cancel_at_every_stage),
 		cmocka_unit_test(cancel_while_logging_out),
-		cmocka_unit_test(ffp_19_3_lu_reset_of_the_owner),
+		cmocka_unit_test(unh_ffp_19_3_lu_reset_of_the_owner),
 		cmocka_unit_test(lu_reset_spares_what_came_after),
 		cmocka_unit_test(lu_resets_wait_for_each_other),
 		cmocka_unit_test(lu_resets_have_a_limit),
