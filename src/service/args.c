@@ -172,6 +172,21 @@ static bool address_valid(const char *p)
 	return true;
 }
 
+bool arg_address(const struct args *a, const char *name, bool optional, size_t max,
+		 const char **ret)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_:%";
+	const char *text;
+
+	if (!arg_text(a, name, optional, max, &text))
+		return false;
+	if (text && (!text[0] || text[strspn(text, allowed)]))
+		return bad(a, name, "must be an IP address or a host name");
+	*ret = text;
+	return true;
+}
+
 bool arg_portal(const struct args *a, const char *name, struct portal *ret, bool *ret_there)
 {
 	struct args in = {member(a, name), a->why};

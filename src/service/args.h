@@ -30,6 +30,10 @@ bool arg_u32(const struct args *a, const char *name, uint32_t *ret);
 bool arg_text(const struct args *a, const char *name, bool optional, size_t max, const char **ret);
 bool arg_blob(const struct args *a, const char *name, struct blob *ret); /* optional */
 
+/* An IP address or a host name. Where it may be left out or null, *ret is then NULL. */
+bool arg_address(const struct args *a, const char *name, bool optional, size_t max,
+		 const char **ret);
+
 /* initiatorInstance: "" for null, "" or absent. */
 bool arg_instance(const struct args *a, const char *name, char ret[INSTANCE_MAX + 1]);
 bool arg_port(const struct args *a, uint32_t *ret);

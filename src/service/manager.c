@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "service/log.h"
 #include "service/nodename.h"
+#include "service/security.h"
 
 #define IDS_AT_ONCE  1024
 #define HELPER_STACK (512u << 10)
@@ -132,6 +133,8 @@ int manager_init(struct manager *m)
 	target_table_init(&m->targets);
 	m->lock_made = true;
 	r = names_load(m);
+	if (r == 0)
+		r = security_new(&m->security, m->store);
 	return r ? r : portals_load(m);
 }
 
@@ -145,6 +148,7 @@ void manager_clear(struct manager *m)
 		free(k);
 	}
 	target_table_clear(&m->targets);
+	m->security = security_free(m->security);
 	pthread_cond_destroy(&m->changed);
 	pthread_mutex_destroy(&m->lock);
 }

@@ -49,6 +49,7 @@ struct known_portal {
 struct manager {
 	const struct config *config;
 	struct store *store;
+	struct security *security; /* made by manager_init() */
 	struct reactors *reactors;
 	const struct blk_backend *backend;
 	const char *devices_dir;

@@ -18,6 +18,7 @@
 #define WIN_SUCCESS           0u
 #define WIN_ACCESS_DENIED     5u
 #define WIN_NOT_ENOUGH_MEMORY 8u
+#define WIN_NOT_SUPPORTED     50u
 #define WIN_INVALID_PARAMETER 87u
 
 struct refusal {

@@ -51,8 +51,12 @@ struct rpc_method {
 };
 
 /* Ended by a NULL name. */
-extern const struct rpc_method rpc_node_methods[], rpc_session_methods[], rpc_connection_methods[],
-	rpc_device_methods[];
+extern const struct rpc_method rpc_node_methods[];
+extern const struct rpc_method rpc_session_methods[];
+extern const struct rpc_method rpc_connection_methods[];
+extern const struct rpc_method rpc_device_methods[];
+extern const struct rpc_method rpc_security_methods[];
+extern const struct rpc_method rpc_server_methods[];
 
 /* rpc_call.c: answers one call. 0; -errno: the connection is to be closed. */
 int rpc_answer(struct manager *m, struct varlink_conn *conn, bool may_change,

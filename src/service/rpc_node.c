@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "service/portal.h"
 #include "service/rpc.h"
+#include "service/security.h"
 
 #define VERSION_MAJOR 10 /* of the API, as clients expect it */
 #define VERSION_MINOR 0
@@ -114,6 +115,9 @@ static uint32_t list_targets(struct rpc *c)
 			      "portals again");
 	if (force)
 		status = portal_refresh_all(c->m);
+	/* they would be asked, too */
+	if (force && status == 0 && security_n_servers(c->m->security, SERVER_ISNS) > 0)
+		status = ISDSC_OPERATION_NOT_ALL_SUCCESS;
 	v = json_array();
 	pthread_mutex_lock(&c->m->lock);
 	target_table_each(&c->m->targets, name_append, v);

@@ -59,6 +59,7 @@ static const char first_schema[] =
 static const char *const migrations[] = {
 	first_schema,
 	store_mapping_schema,
+	store_security_schema,
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(migrations))

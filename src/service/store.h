@@ -53,6 +53,32 @@ int store_load_portals(struct store *s, struct send_target_portal **ret, size_t 
 int store_put_login(struct store *s, const struct kept_login *l);
 int store_load_logins(struct store *s, struct kept_login **ret, size_t *ret_n);
 
+/* ---- security: store_security.c ---- */
+
+/* An empty one removes it. */
+int store_set_secret(struct store *s, enum node_secret which, const struct blob *value);
+/* -ENOENT when there is none. */
+int store_get_secret(struct store *s, enum node_secret which, struct blob *ret);
+
+/* Adding what is there already is fine. */
+int store_add_server(struct store *s, enum server_kind kind, const char *address);
+/* -ENOENT when it is not there. */
+int store_remove_server(struct store *s, enum server_kind kind, const char *address);
+/* In the order they were added; @fn stops it by returning other than 0, which is returned. */
+int store_each_server(struct store *s, enum server_kind kind,
+		      int (*fn)(void *arg, const char *address), void *arg);
+
+/* Adds, or replaces the one with the same key. */
+int store_put_ike(struct store *s, const struct ike_info *i);
+int store_delete_ike(struct store *s, const struct ike_info *key); /* not there: fine */
+/* Without their keys; free() *ret. */
+int store_load_ike(struct store *s, struct ike_info **ret, size_t *ret_n);
+
+int store_put_tunnel(struct store *s, const struct tunnel_address *t);
+/* ANY_PORT: of every port; "": every destination. None there: fine. */
+int store_delete_tunnels(struct store *s, uint32_t port, const char *destination);
+int store_load_tunnels(struct store *s, struct tunnel_address **ret, size_t *ret_n);
+
 /* ---- identifiers ---- */
 
 struct isid_key {

@@ -47,7 +47,10 @@ int store_begin(struct store *s);
 /* Ends what store_begin() began: commits when @r is 0. Returns @r, or why it could not. */
 int store_end(struct store *s, int r);
 
-/* Room for one more element of @n_one bytes, zeroed; NULL when there is no memory. */
+/*
+ * Room for one more element of @n_one bytes, zeroed. NULL when there is no memory, and
+ * @array is as it was. No trace of secrets is left where it was before.
+ */
 void *store_array_grow(void *array, size_t n, size_t n_one);
 
 /* ---- what several tables have in common ---- */
@@ -75,6 +78,7 @@ int store_secret_get(struct store *s, const char *owner, int64_t id, const char 
 
 /* A mapping of (owner, id): "login" here, see store_mapping.c. */
 extern const char store_mapping_schema[];
+extern const char store_security_schema[];
 int store_mapping_put(struct store *s, const char *owner, int64_t id,
 		      const struct target_mapping *m);
 int store_mapping_get(struct store *s, const char *owner, int64_t id, struct target_mapping *ret,

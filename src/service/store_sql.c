@@ -122,10 +122,15 @@ int sql_number(struct store *s, const char *sql, int64_t *ret)
 
 void *store_array_grow(void *array, size_t n, size_t n_one)
 {
-	char *p = realloc(array, (n + 1) * n_one);
+	char *p = calloc(n + 1, n_one);
 
-	if (p)
-		memset(p + n * n_one, 0, n_one);
+	if (!p)
+		return NULL;
+	if (n) {
+		memcpy(p, array, n * n_one);
+		explicit_bzero(array, n * n_one);
+	}
+	free(array);
 	return p;
 }
 

@@ -102,4 +102,38 @@ struct kept_login {
 	struct target_mapping mapping;
 };
 
+/* IKE identities, as RFC 2407 §4.6.2.1 numbers them */
+#define IKE_ID_IPV4      1u
+#define IKE_ID_NAME      2u
+#define IKE_ID_USER_NAME 3u
+#define IKE_ID_IPV6      5u
+
+/* Policy and key of an IKE identity. The key is (port, id_type, id). */
+struct ike_info {
+	uint32_t port; /* ANY_PORT: all */
+	uint32_t id_type;
+	struct blob id;
+	uint64_t security_flags;
+	struct blob key; /* none: the group's */
+};
+
+/* The outer address of an IPsec tunnel. The key is (port, destination). */
+struct tunnel_address {
+	uint32_t port;                     /* ANY_PORT: all */
+	char destination[ADDRESS_MAX + 1]; /* "": every one */
+	char outer[ADDRESS_MAX + 1];
+};
+
+/* Of the node: each is there once, or not. */
+enum node_secret {
+	NODE_CHAP,      /* checks targets in mutual CHAP */
+	NODE_RADIUS,    /* shared with the RADIUS servers */
+	NODE_GROUP_KEY, /* IKE's, for identities without one */
+};
+
+enum server_kind {
+	SERVER_RADIUS,
+	SERVER_ISNS,
+};
+
 #endif
