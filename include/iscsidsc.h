@@ -19,8 +19,8 @@
  * buffer is not touched. Sizes count characters with every NUL (lists of names:
  * strings one after the other, one more NUL at the end), elements, or bytes, as
  * each function says. An empty list is 0 elements and success, but a list of
- * names needs 2 characters. After any other error the sizes are 0. Lists may grow
- * between two calls.
+ * names needs 2 characters, except of servers. After any other error the sizes are 0. Lists may
+ * grow between two calls.
  *
  * SCSI. @Lun is the 8 bytes of REPORT LUNS read as a little-endian number, as
  * SCSI_LUN_LIST.TargetLUN; below 256 it is simply the number of the unit. With a
@@ -542,8 +542,10 @@ ISDSC_STATUS WINAPI ReportIScsiTargetsA(BOOLEAN ForceUpdate, PULONG BufferSize, 
 ISDSC_STATUS WINAPI ReportIScsiTargetsW(BOOLEAN ForceUpdate, PULONG BufferSize, PWCHAR Buffer);
 
 /*
- * Adds a target by hand, with the portals it can be reached through.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Adds a target by hand, with the portals it can be reached through. A target of this
+ * name that was added before is replaced, unless
+ * ISCSI_TARGET_FLAG_MERGE_TARGET_INFORMATION adds to it. @Persist FALSE: until the
+ * service stops. @PortalGroup NULL: logins have to name a portal.
  */
 ISDSC_STATUS WINAPI AddIScsiStaticTargetA(PSTR TargetName, PSTR TargetAlias,
 					  ISCSI_TARGET_FLAGS TargetFlags, BOOLEAN Persist,
@@ -556,17 +558,15 @@ ISDSC_STATUS WINAPI AddIScsiStaticTargetW(PWSTR TargetName, PWSTR TargetAlias,
 					  PISCSI_LOGIN_OPTIONS LoginOptions,
 					  PISCSI_TARGET_PORTAL_GROUPW PortalGroup);
 
-/*
- * Removes a target that was added by hand.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Removes a target that was added by hand. ISDSC_TARGET_NOT_FOUND when none was. */
 ISDSC_STATUS WINAPI RemoveIScsiStaticTargetA(PSTR TargetName);
 ISDSC_STATUS WINAPI RemoveIScsiStaticTargetW(PWSTR TargetName);
 
 /*
- * One kind of knowledge about a target, as @InfoClass says. @BufferSize counts
- * bytes in both forms.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * One kind of knowledge about a target, as @InfoClass says. @DiscoveryMechanism is one
+ * of the names that the class DiscoveryMechanisms gives, and needed by all the others.
+ * @BufferSize counts bytes in both forms, of text as well. What the target does not
+ * have has a size of 0, and success.
  */
 ISDSC_STATUS WINAPI GetIScsiTargetInformationA(PSTR TargetName, PSTR DiscoveryMechanism,
 					       TARGET_INFORMATION_CLASS InfoClass,
@@ -580,9 +580,10 @@ ISDSC_STATUS WINAPI GetIScsiTargetInformationW(PWSTR TargetName, PWSTR Discovery
 /*
  * Logs in to a target. Returns when its devices are there, or 5 s after the session
  * is up, whichever is first. @TargetPortal NULL: any portal the target is known by;
- * its SymbolicName is not looked at. @Mappings must be NULL or ask for nothing: the
- * system chooses numbers here. @IsPersistent: only store the login for every start
- * of the service; no session is opened then and both ids are 0.
+ * its SymbolicName is not looked at. @Mappings NULL: the system chooses numbers and
+ * presents every unit; of a mapping only the numbers and LUNList are looked at.
+ * @IsPersistent: only store the login for every start of the service; no session is
+ * opened then and both ids are left as they are.
  * ISDSC_TARGET_ALREADY_LOGGED_IN: there is a session, and @LoginOptions do not have
  * ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED.
  */
@@ -607,8 +608,9 @@ ISDSC_STATUS WINAPI LoginIScsiTargetW(
 ISDSC_STATUS WINAPI LogoutIScsiTarget(PISCSI_UNIQUE_SESSION_ID UniqueSessionId);
 
 /*
- * Adds a connection to a session. @Reserved is not looked at.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Adds a connection to a session. @Reserved is not looked at. @TargetPortal NULL: one
+ * of the session's portal group. @LoginOptions NULL: the session's. @ConnectionId may
+ * be NULL. ISDSC_TOO_MANY_CONNECTIONS when the session may not have more.
  */
 ISDSC_STATUS WINAPI AddIScsiConnectionA(PISCSI_UNIQUE_SESSION_ID UniqueSessionId, PVOID Reserved,
 					ULONG InitiatorPortNumber,
@@ -623,10 +625,7 @@ ISDSC_STATUS WINAPI AddIScsiConnectionW(PISCSI_UNIQUE_SESSION_ID UniqueSessionId
 					PISCSI_LOGIN_OPTIONS LoginOptions, ULONG KeySize, PCHAR Key,
 					PISCSI_UNIQUE_CONNECTION_ID ConnectionId);
 
-/*
- * Closes one connection of a session, but never the first or the only one.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Closes one connection of a session, but never the first or the only one. */
 ISDSC_STATUS WINAPI RemoveIScsiConnection(PISCSI_UNIQUE_SESSION_ID UniqueSessionId,
 					  PISCSI_UNIQUE_CONNECTION_ID ConnectionId);
 
@@ -642,8 +641,8 @@ ISDSC_STATUS WINAPI GetIScsiSessionListW(ULONG *BufferSize, ULONG *SessionCount,
 					 PISCSI_SESSION_INFOW SessionInfo);
 
 /*
- * What the sessions and their connections negotiated. @BufferSize counts bytes.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * What the sessions and their connections negotiated. The connections lie behind the
+ * elements in the same buffer. @BufferSize counts bytes; see "Lists".
  */
 ISDSC_STATUS WINAPI GetIScsiSessionListEx(ULONG *BufferSize, ULONG *SessionCountPtr,
 					  PISCSI_SESSION_INFO_EX SessionInfo);
@@ -663,8 +662,8 @@ ISDSC_STATUS WINAPI GetDevicesForIScsiSessionW(PISCSI_UNIQUE_SESSION_ID UniqueSe
 					       PISCSI_DEVICE_ON_SESSIONW Devices);
 
 /*
- * Bus, target and unit numbers of the sessions' devices. @BufferSize counts bytes.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Bus, target and unit numbers of the sessions' devices. The units lie behind the
+ * elements in the same buffer. @BufferSize counts bytes; see "Lists".
  */
 ISDSC_STATUS WINAPI ReportActiveIScsiTargetMappingsA(PULONG BufferSize, PULONG MappingCount,
 						     PISCSI_TARGET_MAPPINGA Mappings);
@@ -674,8 +673,9 @@ ISDSC_STATUS WINAPI ReportActiveIScsiTargetMappingsW(PULONG BufferSize, PULONG M
 /* Logins and devices that are kept */
 
 /*
- * The logins that the service makes when it starts. @BufferSizeInBytes is last.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * The logins that the service makes when it starts. Mappings and user names lie behind
+ * the elements in the same buffer; passwords never come back. @BufferSizeInBytes is the
+ * last parameter here; see "Lists".
  */
 ISDSC_STATUS WINAPI ReportIScsiPersistentLoginsA(ULONG *Count,
 						 PPERSISTENT_ISCSI_LOGIN_INFOA PersistentLoginInfo,
@@ -685,8 +685,10 @@ ISDSC_STATUS WINAPI ReportIScsiPersistentLoginsW(ULONG *Count,
 						 PULONG BufferSizeInBytes);
 
 /*
- * Forgets stored logins; sessions that are open stay open.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Forgets stored logins; sessions that are open stay open. @InitiatorInstance NULL or
+ * empty: of any. @InitiatorPortNumber ISCSI_ALL_INITIATOR_PORTS: of every port.
+ * @Portal NULL or without content: of every portal. ISDSC_TARGET_NOT_FOUND when there
+ * is none.
  */
 ISDSC_STATUS WINAPI RemoveIScsiPersistentTargetA(PSTR InitiatorInstance, ULONG InitiatorPortNumber,
 						 PSTR TargetName, PISCSI_TARGET_PORTALA Portal);
@@ -696,40 +698,27 @@ ISDSC_STATUS WINAPI RemoveIScsiPersistentTargetW(PWSTR InitiatorInstance, ULONG 
 /*
  * Remembers every device of persistent logins: the service is ready, at its next
  * start, when these devices are.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
  */
 ISDSC_STATUS WINAPI SetupPersistentIScsiDevices(void);
 
-/*
- * Another name of SetupPersistentIScsiDevices.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Another name of SetupPersistentIScsiDevices. */
 ISDSC_STATUS WINAPI SetupPersistentIScsiVolumes(void);
 
 /*
- * Adds one device to those that the service waits for.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Adds one device, by the path of a device or of a place where it is mounted, to those
+ * that the service waits for.
  */
 ISDSC_STATUS WINAPI AddPersistentIScsiDeviceA(PSTR DevicePath);
 ISDSC_STATUS WINAPI AddPersistentIScsiDeviceW(PWSTR DevicePath);
 
-/*
- * Removes one device from those that the service waits for.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Removes one device from those that the service waits for. */
 ISDSC_STATUS WINAPI RemovePersistentIScsiDeviceA(PSTR DevicePath);
 ISDSC_STATUS WINAPI RemovePersistentIScsiDeviceW(PWSTR DevicePath);
 
-/*
- * Forgets every device that the service waits for.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Forgets every device that the service waits for. */
 ISDSC_STATUS WINAPI ClearPersistentIScsiDevices(void);
 
-/*
- * The devices that the service waits for. @BufferSizeInChar counts characters.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* The devices that the service waits for. @BufferSizeInChar counts characters; see "Lists". */
 ISDSC_STATUS WINAPI ReportPersistentIScsiDevicesA(PULONG BufferSizeInChar, PCHAR Buffer);
 ISDSC_STATUS WINAPI ReportPersistentIScsiDevicesW(PULONG BufferSizeInChar, PWCHAR Buffer);
 
@@ -760,57 +749,39 @@ ISDSC_STATUS WINAPI SendScsiReportLuns(PISCSI_UNIQUE_SESSION_ID UniqueSessionId,
 /*
  * The secret by which targets prove themselves in mutual CHAP: 12 to 16 bytes;
  * 0, NULL clears it.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
  */
 ISDSC_STATUS WINAPI SetIScsiInitiatorCHAPSharedSecret(ULONG SharedSecretLength,
 						      PUCHAR SharedSecret);
 
-/*
- * The secret shared with the RADIUS servers: 22 to 26 bytes.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* The secret shared with the RADIUS servers: 22 to 26 bytes; 0, NULL clears it. */
 ISDSC_STATUS WINAPI SetIScsiInitiatorRADIUSSharedSecret(ULONG SharedSecretLength,
 							PUCHAR SharedSecret);
 
-/*
- * Adds a RADIUS server by address or name.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Adds a RADIUS server by address or name, of at most MAX_RADIUS_ADDRESS_LEN - 2 characters. */
 ISDSC_STATUS WINAPI AddRadiusServerA(PSTR Address);
 ISDSC_STATUS WINAPI AddRadiusServerW(PWSTR Address);
 
-/*
- * Removes a RADIUS server.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Removes a RADIUS server. */
 ISDSC_STATUS WINAPI RemoveRadiusServerA(PSTR Address);
 ISDSC_STATUS WINAPI RemoveRadiusServerW(PWSTR Address);
 
-/*
- * The RADIUS servers. @BufferSizeInChar counts characters.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* The RADIUS servers. @BufferSizeInChar counts characters; none at all is success and 0. */
 ISDSC_STATUS WINAPI ReportRadiusServerListA(PULONG BufferSizeInChar, PCHAR Buffer);
 ISDSC_STATUS WINAPI ReportRadiusServerListW(PULONG BufferSizeInChar, PWCHAR Buffer);
 
-/*
- * The IKE key for targets that have none of their own; 0, NULL clears it.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* The IKE key for targets that have none of their own; 0, NULL clears it. */
 ISDSC_STATUS WINAPI SetIScsiGroupPresharedKey(ULONG KeyLength, PUCHAR Key, BOOLEAN Persist);
 
-/*
- * IPsec policy and key of one IKE identity.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* IPsec policy and key of one IKE identity; a key of no length clears it. */
 ISDSC_STATUS WINAPI SetIScsiIKEInfoA(PSTR InitiatorName, ULONG InitiatorPortNumber,
 				     PIKE_AUTHENTICATION_INFORMATION AuthInfo, BOOLEAN Persist);
 ISDSC_STATUS WINAPI SetIScsiIKEInfoW(PWSTR InitiatorName, ULONG InitiatorPortNumber,
 				     PIKE_AUTHENTICATION_INFORMATION AuthInfo, BOOLEAN Persist);
 
 /*
- * Looks up the security flags of one IKE identity.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Looks up the security flags of one IKE identity: @AuthInfo has method and identity, and
+ * gets the flags. The key never comes back; its members are left as they are. @Reserved
+ * is not looked at.
  */
 ISDSC_STATUS WINAPI GetIScsiIKEInfoA(PSTR InitiatorName, ULONG InitiatorPortNumber, PULONG Reserved,
 				     PIKE_AUTHENTICATION_INFORMATION AuthInfo);
@@ -818,8 +789,8 @@ ISDSC_STATUS WINAPI GetIScsiIKEInfoW(PWSTR InitiatorName, ULONG InitiatorPortNum
 				     PULONG Reserved, PIKE_AUTHENTICATION_INFORMATION AuthInfo);
 
 /*
- * Outer address for IPsec in tunnel mode.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
+ * Outer address for IPsec in tunnel mode. @DestinationAddress NULL: for every one.
+ * @OuterModeAddress NULL: none any more.
  */
 ISDSC_STATUS WINAPI SetIScsiTunnelModeOuterAddressA(PSTR InitiatorName, ULONG InitiatorPortNumber,
 						    PSTR DestinationAddress, PSTR OuterModeAddress,
@@ -830,31 +801,19 @@ ISDSC_STATUS WINAPI SetIScsiTunnelModeOuterAddressW(PWSTR InitiatorName, ULONG I
 
 /* iSNS */
 
-/*
- * Adds an iSNS server by address or name and asks it at once.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Adds an iSNS server by address or name and asks it at once. */
 ISDSC_STATUS WINAPI AddISNSServerA(PSTR Address);
 ISDSC_STATUS WINAPI AddISNSServerW(PWSTR Address);
 
-/*
- * Removes an iSNS server; the targets it told stay known.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Removes an iSNS server; the targets it told stay known. */
 ISDSC_STATUS WINAPI RemoveISNSServerA(PSTR Address);
 ISDSC_STATUS WINAPI RemoveISNSServerW(PWSTR Address);
 
-/*
- * Asks an iSNS server again; NULL: all of them.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* Asks an iSNS server again; NULL: all of them. */
 ISDSC_STATUS WINAPI RefreshISNSServerA(PSTR Address);
 ISDSC_STATUS WINAPI RefreshISNSServerW(PWSTR Address);
 
-/*
- * The iSNS servers. @BufferSizeInChar counts characters.
- * This version answers ERROR_CALL_NOT_IMPLEMENTED.
- */
+/* The iSNS servers. @BufferSizeInChar counts characters; none at all is success and 0. */
 ISDSC_STATUS WINAPI ReportISNSServerListA(PULONG BufferSizeInChar, PCHAR Buffer);
 ISDSC_STATUS WINAPI ReportISNSServerListW(PULONG BufferSizeInChar, PWCHAR Buffer);
 

@@ -168,7 +168,7 @@ static ISDSC_STATUS targets_report(enum form form, BOOLEAN force, void *size, vo
 	warning = json_object_get(reply, "status");
 	if (!json_is_integer(warning))
 		return detail_fail_reply("ListTargets", "status");
-	status = list_names(&l, reply, "targets");
+	status = list_names(&l, reply, "targets", MAX_ISCSI_NAME_LEN + 1);
 	return status ? status : (ISDSC_STATUS)json_integer_value(warning);
 }
 

@@ -80,7 +80,7 @@ static ISDSC_STATUS initiators_report(enum form form, void *size, void *buffer)
 
 	args_list(&a, &l, form, buffer, size);
 	status = args_call(&a, "ListInitiators", QUERY_MS, &reply);
-	return status ? status : list_names(&l, reply, "initiators");
+	return status ? status : list_names(&l, reply, "initiators", MAX_ISCSI_HBANAME_LEN);
 }
 
 EXPORT ISDSC_STATUS WINAPI ReportIScsiInitiatorListA(PULONG size, PCHAR buffer)

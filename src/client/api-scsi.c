@@ -63,12 +63,10 @@ static void args_lun(struct args *a, ULONGLONG lun)
 {
 	uint8_t bytes[8] = {0};
 
-	if (lun < 256) {
+	if (lun < 256)
 		bytes[1] = (uint8_t)lun;
-	} else {
-		for (size_t i = 0; i < sizeof(bytes); i++)
-			bytes[i] = (uint8_t)(lun >> 8 * i);
-	}
+	else
+		lun_bytes(lun, bytes);
 	args_bytes(a, "lun", bytes, sizeof(bytes), sizeof(bytes));
 }
 

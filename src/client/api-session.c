@@ -6,22 +6,6 @@
 
 #include <string.h>
 
-/* A mapping that leaves every number open asks for nothing. */
-static bool mapping_asks(enum form form, const void *mapping)
-{
-	static const uint16_t bus_at[] = {offsetof(ISCSI_TARGET_MAPPINGA, OSBusNumber),
-					  offsetof(ISCSI_TARGET_MAPPINGW, OSBusNumber)};
-	static const uint16_t target_at[] = {offsetof(ISCSI_TARGET_MAPPINGA, OSTargetNumber),
-					     offsetof(ISCSI_TARGET_MAPPINGW, OSTargetNumber)};
-	static const uint16_t count_at[] = {offsetof(ISCSI_TARGET_MAPPINGA, LUNCount),
-					    offsetof(ISCSI_TARGET_MAPPINGW, LUNCount)};
-	const uint8_t *p = mapping;
-
-	return p &&
-	       (ulong_get(p + bus_at[form]) != UINT32_MAX ||
-		ulong_get(p + target_at[form]) != UINT32_MAX || ulong_get(p + count_at[form]) != 0);
-}
-
 static ISDSC_STATUS id_take(json_t *reply, const char *key, ISCSI_UNIQUE_SESSION_ID *ret_id)
 {
 	const char *text = json_string_value(json_object_get(reply, key));
@@ -58,15 +42,14 @@ static ISDSC_STATUS target_login(enum form form, const void *target, const void 
 	args_options(&a, login->options);
 	args_bytes(&a, "key", login->key, login->n_key, BYTES_IN_MAX);
 	args_bool(&a, "persistent", login->persistent);
-	if (!a.status && mapping_asks(form, mapping))
-		a.status = detail_fail(ISDSC_TARGET_MAPPING_UNAVAILABLE,
-				       "Mappings: the system chooses the numbers");
+	if (mapping)
+		args_mapping(&a, form, mapping);
 	status = args_call(&a, "Login", LOGIN_MS, &reply);
 	if (!status)
 		status = id_take(reply, "sessionId", &session);
 	if (!status)
 		status = id_take(reply, "connectionId", &connection);
-	if (!status) {
+	if (!status && !login->persistent) {
 		memcpy(login->session_id, &session, sizeof(session));
 		memcpy(login->connection_id, &connection, sizeof(connection));
 	}
@@ -153,4 +136,28 @@ EXPORT ISDSC_STATUS WINAPI GetDevicesForIScsiSessionW(PISCSI_UNIQUE_SESSION_ID s
 						      PISCSI_DEVICE_ON_SESSIONW devices)
 {
 	return devices_report(FORM_W, session_id, count, devices);
+}
+
+static ISDSC_STATUS mappings_report(enum form form, void *size, void *count, void *buffer)
+{
+	CLEANUP(json_dropp) json_t *reply = NULL;
+	struct args a = args_begin();
+	struct list l;
+	ISDSC_STATUS status;
+
+	args_list_counted(&a, &l, form, buffer, size, count);
+	status = args_call(&a, "ListMappings", QUERY_MS, &reply);
+	return status ? status : list_bytes(&l, &record_mapping, reply, "mappings");
+}
+
+EXPORT ISDSC_STATUS WINAPI ReportActiveIScsiTargetMappingsA(PULONG size, PULONG count,
+							    PISCSI_TARGET_MAPPINGA mappings)
+{
+	return mappings_report(FORM_A, size, count, mappings);
+}
+
+EXPORT ISDSC_STATUS WINAPI ReportActiveIScsiTargetMappingsW(PULONG size, PULONG count,
+							    PISCSI_TARGET_MAPPINGW mappings)
+{
+	return mappings_report(FORM_W, size, count, mappings);
 }

@@ -30,10 +30,13 @@ static void args_fail(struct args *a, ISDSC_STATUS status)
 /* Takes @value, NULL when there was no memory for it. */
 static void args_set(struct args *a, const char *key, json_t *value)
 {
-	if (a->status)
-		varlink_wipe(value);
-	else if (json_object_set_new(a->params, key, value) < 0)
-		args_fail(a, detail_fail(ERROR_NOT_ENOUGH_MEMORY, "No memory for %s", key));
+	if (!a->status && json_object_set(a->params, key, value) == 0) {
+		json_decref(value);
+		return;
+	}
+	varlink_wipe(value);
+	if (!a->status)
+		a->status = detail_fail(ERROR_NOT_ENOUGH_MEMORY, "No memory for %s", key);
 }
 
 void args_text(struct args *a, const char *key, enum form form, const void *p, size_t n_max)
@@ -122,6 +125,11 @@ void args_options(struct args *a, const void *options)
 		args_null(a, "loginOptions");
 }
 
+void args_mapping(struct args *a, enum form form, const void *mapping)
+{
+	args_record(a, "mapping", form, &record_mapping, mapping);
+}
+
 void args_initiator(struct args *a, enum form form, const void *instance, ULONG port)
 {
 	args_text_or_null(a, "initiatorInstance", form, instance, MAX_ISCSI_HBANAME_LEN - 1, true);
@@ -132,10 +140,27 @@ void args_initiator(struct args *a, enum form form, const void *instance, ULONG 
 					 "initiatorPort: 0; any port is 0xFFFFFFFF"));
 }
 
+static bool portal_is_empty(json_t *portal)
+{
+	return json_string_length(json_object_get(portal, "address")) == 0 &&
+	       json_integer_value(json_object_get(portal, "socket")) == 0;
+}
+
+static ISDSC_STATUS portal_check(json_t *portal, const char *key)
+{
+	const char *missing = NULL;
+
+	if (json_string_length(json_object_get(portal, "address")) == 0)
+		missing = "address";
+	else if (json_integer_value(json_object_get(portal, "socket")) == 0)
+		missing = "port";
+	return missing ? detail_fail(ERROR_INVALID_PARAMETER, "%s: no %s", key, missing)
+		       : ERROR_SUCCESS;
+}
+
 void args_portal(struct args *a, const char *key, enum form form, const struct record *rec,
 		 const void *portal, bool or_null)
 {
-	bool has_address, has_socket;
 	json_t *object;
 
 	if (!portal && or_null) {
@@ -146,17 +171,51 @@ void args_portal(struct args *a, const char *key, enum form form, const struct r
 	if (a->status)
 		return;
 	object = json_object_get(a->params, key);
-	has_address = json_string_length(json_object_get(object, "address")) > 0;
-	has_socket = json_integer_value(json_object_get(object, "socket")) > 0;
-	if (or_null && !has_address && !has_socket) {
+	if (or_null && portal_is_empty(object))
 		args_null(a, key);
-	} else if (!has_address || !has_socket) {
-		args_fail(a, detail_fail(ERROR_INVALID_PARAMETER, "%s: no %s", key,
-					 has_address ? "port" : "address"));
-	} else if (!json_object_get(object, "symbolicName") &&
-		   json_object_set_new(object, "symbolicName", json_string("")) < 0) {
-		args_fail(a, detail_fail(ERROR_NOT_ENOUGH_MEMORY, "No memory for %s", key));
+	else
+		args_fail(a, portal_check(object, key));
+}
+
+/* The portals lie in line behind their number. */
+static ISDSC_STATUS portals_read(json_t *list, const char *key, enum form form,
+				 const uint8_t *group)
+{
+	static const uint16_t portals_at[] = {offsetof(ISCSI_TARGET_PORTAL_GROUPA, Portals),
+					      offsetof(ISCSI_TARGET_PORTAL_GROUPW, Portals)};
+	ULONG n = ulong_get(group);
+
+	if (n > PORTALS_IN_MAX)
+		return detail_fail(ERROR_INVALID_PARAMETER, "%s: more than %d", key,
+				   PORTALS_IN_MAX);
+	for (ULONG i = 0; i < n; i++) {
+		const uint8_t *p = group + portals_at[form] + i * record_portal.size[form];
+		json_t *portal;
+		ISDSC_STATUS status = record_read(form, &record_portal, p, &portal);
+
+		if (status)
+			return status;
+		if (json_array_append_new(list, portal) < 0)
+			return detail_fail(ERROR_NOT_ENOUGH_MEMORY, "No memory for %s", key);
+		status = portal_check(portal, key);
+		if (status)
+			return status;
 	}
+	return ERROR_SUCCESS;
+}
+
+void args_portal_group(struct args *a, const char *key, enum form form, const void *group)
+{
+	json_t *list;
+
+	if (!group) {
+		args_null(a, key);
+		return;
+	}
+	list = json_array();
+	args_set(a, key, list);
+	if (!a->status)
+		args_fail(a, portals_read(list, key, form, group));
 }
 
 void args_want(struct args *a, const void *p, const char *what)

@@ -37,7 +37,9 @@
 #define LOGOUT_MS   600000 /* the service writes back all that is cached */
 #endif
 
-#define BYTES_IN_MAX 255 /* of a user name, password or key; the service takes no longer ones */
+#define BYTES_IN_MAX    255  /* of a user name, password or key; the service takes no longer ones */
+#define ELEMENTS_IN_MAX 2048 /* of a list of units */
+#define PORTALS_IN_MAX  64 /* of a portal group; a call has to stay below what the service reads */
 
 /* Numbers of the caller, wherever they lie. */
 static inline ULONG ulong_get(const void *p)
@@ -53,7 +55,9 @@ static inline void ulong_put(void *p, ULONG v)
 	memcpy(p, &v, sizeof(v));
 }
 
-#define TEXT_MAX 260 /* characters of the longest text there is, with its terminator */
+/* Characters with the terminator: of the longest text there is, a path; of one in a structure. */
+#define TEXT_MAX      4096
+#define TAIL_TEXT_MAX 260
 
 /* The two forms of text; also the index of what a description gives for each. */
 enum form {
@@ -110,6 +114,8 @@ long text_write(enum form form, void *dst, size_t n_room, const char *utf8);
 
 void id_text(const void *id, char buf[ID_TEXT_BYTES]);
 bool id_parse(const char *text, ISCSI_UNIQUE_SESSION_ID *ret_id);
+uint64_t lun_number(const uint8_t bytes[8]);
+void lun_bytes(uint64_t lun, uint8_t ret_bytes[8]);
 /* The new string is to be dropped with varlink_wipe(), as all parameters are. NULL: no memory. */
 json_t *hex_text(const void *bytes, size_t n);
 /* Stores at most @n_room bytes. Return: bytes that @text holds, or -1 when it is not such text. */
@@ -124,9 +130,11 @@ enum field_kind {
 	FIELD_LOW_BYTE,  /* one byte of a number that may be larger */
 	FIELD_LOW_FIRST, /* two bytes of a number, the low one first */
 	FIELD_HEX,       /* array of bytes */
+	FIELD_LUN,       /* 8 bytes of a LUN as a number, the first one lowest */
 	FIELD_ID,
 	FIELD_PART,       /* another record; without a key its members are in the same object */
-	FIELD_TAIL_LIST,  /* out only: pointer to records behind, and their count */
+	FIELD_TAIL_PART,  /* out only: pointer to another record behind, NULL for null */
+	FIELD_TAIL_LIST,  /* pointer to records, and their count; going out they lie behind */
 	FIELD_TAIL_BYTES, /* pointer to bytes, and their count; going out they lie behind */
 	FIELD_SECRET,     /* in only: the same; going out it is empty */
 };
@@ -136,9 +144,11 @@ struct field {
 	enum field_kind kind;
 	uint32_t bit; /* not 0: counts only where the record's mask has this bit */
 	const struct record *part;
-	uint16_t at[2];   /* offset in the A and in the W structure */
-	uint16_t n_at[2]; /* offset of the count that belongs to a pointer */
-	uint16_t n;       /* characters or bytes at @at */
+	const char *in_as; /* not NULL: going in, this instead of what is there */
+	bool or_null;      /* a part that is null leaves its place 0 */
+	uint16_t at[2];    /* offset in the A and in the W structure */
+	uint16_t n_at[2];  /* offset of the count that belongs to a pointer */
+	uint16_t n;        /* characters or bytes at @at */
 };
 
 struct record {
@@ -160,7 +170,11 @@ extern const struct record record_send_target_portal;
 extern const struct record record_send_target_portal_ex;
 extern const struct record record_target_portal;
 extern const struct record record_session;
+extern const struct record record_session_ex;
 extern const struct record record_device;
+extern const struct record record_mapping; /* going in, only what may be asked for */
+extern const struct record record_persistent_login;
+extern const struct record record_ike_identity;
 extern const struct record record_version;
 
 /* What is laid out behind the records of a list. */
@@ -211,6 +225,8 @@ void args_id(struct args *a, const char *key, const void *id);
 void args_bytes(struct args *a, const char *key, const void *p, size_t n, size_t n_max);
 /* ISCSI_LOGIN_OPTIONS as "loginOptions"; NULL becomes null. */
 void args_options(struct args *a, const void *options);
+/* ISCSI_TARGET_MAPPING as "mapping". */
+void args_mapping(struct args *a, enum form form, const void *mapping);
 /* Instance and port of the initiator, as most calls have them. */
 void args_initiator(struct args *a, enum form form, const void *instance, ULONG port);
 /**
@@ -220,6 +236,8 @@ void args_initiator(struct args *a, enum form form, const void *instance, ULONG 
  */
 void args_portal(struct args *a, const char *key, enum form form, const struct record *rec,
 		 const void *portal, bool or_null);
+/* ISCSI_TARGET_PORTAL_GROUP as a list of portals; NULL becomes null. */
+void args_portal_group(struct args *a, const char *key, enum form form, const void *group);
 /* A pointer that may not be NULL. */
 void args_want(struct args *a, const void *p, const char *what);
 /* Makes the call; @ret_reply may be NULL. */
@@ -231,20 +249,34 @@ ISDSC_STATUS args_call(struct args *a, const char *method, int timeout_ms, json_
 struct list {
 	enum form form;
 	void *buffer;
-	void *size;   /* ULONG in the unit of the list */
-	void *count;  /* ULONG, NULL when there is none */
-	ULONG n_room; /* as it came in; 0 without a buffer */
+	void *size;    /* ULONG in the unit of the list */
+	void *count;   /* ULONG, NULL when there is none */
+	ULONG n_room;  /* as it came in; 0 without a buffer */
+	bool in_bytes; /* text is counted in bytes, too */
 };
 
 /* Take the sizes and leave 0 in them. Only a list in bytes has a count beside its size. */
 void args_list(struct args *a, struct list *l, enum form form, void *buffer, void *size);
 void args_list_counted(struct args *a, struct list *l, enum form form, void *buffer, void *size,
 		       void *count);
-/* Each returns 0, ERROR_INSUFFICIENT_BUFFER, or what record_write() does. */
-ISDSC_STATUS list_names(struct list *l, json_t *reply, const char *key);
+/*
+ * Each returns 0, ERROR_INSUFFICIENT_BUFFER, or what record_write() does. @n_max:
+ * characters that a name may have, with its terminator.
+ */
+ISDSC_STATUS list_names(struct list *l, json_t *reply, const char *key, size_t n_max);
+/* The same, but that there are none is no reason to bring a larger buffer. */
+ISDSC_STATUS list_names_if_any(struct list *l, json_t *reply, const char *key, size_t n_max);
 ISDSC_STATUS list_elements(struct list *l, const struct record *rec, json_t *reply,
 			   const char *key);
 ISDSC_STATUS list_bytes(struct list *l, const struct record *rec, json_t *reply, const char *key);
+
+/* One thing instead of a list, in bytes. */
+ISDSC_STATUS list_one_record(struct list *l, const struct record *rec, json_t *object);
+ISDSC_STATUS list_one_text(struct list *l, json_t *reply, const char *key);
+ISDSC_STATUS list_one_number(struct list *l, json_t *reply, const char *key);
+/* Writes the sizes back. Return: 0 or ERROR_INSUFFICIENT_BUFFER. */
+ISDSC_STATUS list_fits(struct list *l, uint64_t need, size_t count);
+json_t *list_of(json_t *reply, const char *key); /* NULL: not there, with a detail */
 
 /* -- the service -- */
 

@@ -37,8 +37,7 @@ void args_list_counted(struct args *a, struct list *l, enum form form, void *buf
 	l->count = count;
 }
 
-/* Writes the numbers back. */
-static ISDSC_STATUS list_fits(struct list *l, uint64_t need, size_t count)
+ISDSC_STATUS list_fits(struct list *l, uint64_t need, size_t count)
 {
 	if (need > UINT32_MAX)
 		return detail_fail(ERROR_NOT_ENOUGH_MEMORY, "The list is too long");
@@ -48,7 +47,7 @@ static ISDSC_STATUS list_fits(struct list *l, uint64_t need, size_t count)
 	return need > l->n_room ? ERROR_INSUFFICIENT_BUFFER : ERROR_SUCCESS;
 }
 
-static json_t *list_of(json_t *reply, const char *key)
+json_t *list_of(json_t *reply, const char *key)
 {
 	json_t *list = json_object_get(reply, key);
 
@@ -57,18 +56,14 @@ static json_t *list_of(json_t *reply, const char *key)
 	return json_is_array(list) ? list : NULL;
 }
 
-ISDSC_STATUS list_names(struct list *l, json_t *reply, const char *key)
+/* Characters of all the names, each with its terminator. */
+static ISDSC_STATUS names_measure(struct list *l, json_t *names, const char *key, size_t n_max,
+				  uint64_t *ret_n)
 {
-	json_t *names = list_of(reply, key);
-	size_t unit = form_unit(l->form);
-	uint8_t *p = l->buffer;
-	uint64_t need = 1;
-	ISDSC_STATUS status;
+	uint64_t n_all = 0;
 	json_t *name;
 	size_t i;
 
-	if (!names)
-		return ISDSC_NON_SPECIFIC_ERROR;
 	json_array_foreach(names, i, name)
 	{
 		const char *text = json_string_value(name);
@@ -77,20 +72,50 @@ ISDSC_STATUS list_names(struct list *l, json_t *reply, const char *key)
 		/* an empty name would look like the end of the list */
 		if (!text || !*text)
 			return detail_fail_reply("list", key);
-		n = text_write(l->form, NULL, TEXT_MAX, text);
+		n = text_write(l->form, NULL, n_max, text);
 		if (n < 0)
 			return detail_fail(ERROR_INVALID_PARAMETER, "%s: a name does not fit", key);
-		need += (uint64_t)n;
+		n_all += (uint64_t)n;
 	}
-	if (json_array_size(names) == 0)
-		need = 2;
-	status = list_fits(l, need, 0);
+	*ret_n = n_all;
+	return ERROR_SUCCESS;
+}
+
+ISDSC_STATUS list_names(struct list *l, json_t *reply, const char *key, size_t n_max)
+{
+	json_t *names = list_of(reply, key);
+	size_t unit = form_unit(l->form);
+	uint8_t *p = l->buffer;
+	ISDSC_STATUS status;
+	size_t n_end, i;
+	json_t *name;
+	uint64_t n = 0;
+
+	if (!names)
+		return ISDSC_NON_SPECIFIC_ERROR;
+	status = names_measure(l, names, key, n_max, &n);
+	if (status)
+		return status;
+	n_end = json_array_size(names) == 0 ? 2 : 1;
+	status = list_fits(l, (n + n_end) * (l->in_bytes ? unit : 1), 0);
 	if (status)
 		return status;
 	json_array_foreach(names, i, name) p +=
-		(size_t)text_write(l->form, p, TEXT_MAX, json_string_value(name)) * unit;
-	memset(p, 0, json_array_size(names) == 0 ? 2 * unit : unit);
+		(size_t)text_write(l->form, p, n_max, json_string_value(name)) * unit;
+	memset(p, 0, n_end * unit);
 	return ERROR_SUCCESS;
+}
+
+ISDSC_STATUS list_names_if_any(struct list *l, json_t *reply, const char *key, size_t n_max)
+{
+	ULONG n_end = l->n_room < 2 ? l->n_room : 2;
+	json_t *names = list_of(reply, key);
+
+	if (!names || json_array_size(names) > 0)
+		return list_names(l, reply, key, n_max);
+	if (n_end > 0)
+		memset(l->buffer, 0, n_end * form_unit(l->form));
+	return list_fits(l, n_end, 0);
 }
 
 /* Both passes over the records; with @tail->base they are stored. */
@@ -115,10 +140,9 @@ static ISDSC_STATUS records_write(struct list *l, const struct record *rec, json
 	return ERROR_SUCCESS;
 }
 
-static ISDSC_STATUS list_records(struct list *l, const struct record *rec, json_t *reply,
-				 const char *key, bool in_bytes)
+static ISDSC_STATUS list_records(struct list *l, const struct record *rec, json_t *list,
+				 bool in_bytes)
 {
-	json_t *list = list_of(reply, key);
 	struct tail tail = {0};
 	ISDSC_STATUS status;
 
@@ -137,10 +161,50 @@ static ISDSC_STATUS list_records(struct list *l, const struct record *rec, json_
 
 ISDSC_STATUS list_elements(struct list *l, const struct record *rec, json_t *reply, const char *key)
 {
-	return list_records(l, rec, reply, key, false);
+	return list_records(l, rec, list_of(reply, key), false);
 }
 
 ISDSC_STATUS list_bytes(struct list *l, const struct record *rec, json_t *reply, const char *key)
 {
-	return list_records(l, rec, reply, key, true);
+	return list_records(l, rec, list_of(reply, key), true);
+}
+
+ISDSC_STATUS list_one_record(struct list *l, const struct record *rec, json_t *object)
+{
+	CLEANUP(json_dropp) json_t *list = json_array();
+
+	if (!list || json_array_append(list, object) < 0)
+		return detail_fail(ERROR_NOT_ENOUGH_MEMORY, "No memory for %s", rec->name);
+	return list_records(l, rec, list, true);
+}
+
+ISDSC_STATUS list_one_text(struct list *l, json_t *reply, const char *key)
+{
+	const char *text = json_string_value(json_object_get(reply, key));
+	ISDSC_STATUS status;
+	long n;
+
+	if (!text)
+		return detail_fail_reply("text", key);
+	n = text_write(l->form, NULL, TEXT_MAX, text);
+	if (n < 0)
+		return detail_fail(ERROR_INVALID_PARAMETER, "%s: does not fit", key);
+	status = list_fits(l, (uint64_t)n * form_unit(l->form), 0);
+	if (!status)
+		text_write(l->form, l->buffer, TEXT_MAX, text);
+	return status;
+}
+
+ISDSC_STATUS list_one_number(struct list *l, json_t *reply, const char *key)
+{
+	json_t *number = json_object_get(reply, key);
+	json_int_t v = json_integer_value(number);
+	ISDSC_STATUS status;
+
+	if (!json_is_integer(number) || v < 0 || v > UINT32_MAX)
+		return detail_fail_reply("number", key);
+	status = list_fits(l, sizeof(ULONG), 0);
+	if (!status)
+		ulong_put(l->buffer, (ULONG)v);
+	return status;
 }

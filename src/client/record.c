@@ -73,12 +73,57 @@ static ISDSC_STATUS bytes_read(const struct field *f, enum form form, const uint
 	return ERROR_SUCCESS;
 }
 
+static ISDSC_STATUS list_read(const struct field *f, enum form form, const uint8_t *base,
+			      json_t **ret_list)
+{
+	json_t *list, *object;
+	const uint8_t *p;
+	uint32_t n;
+
+	memcpy(&p, base + f->at[form], sizeof(p));
+	memcpy(&n, base + f->n_at[form], sizeof(n));
+	if (n > 0 && !p)
+		return detail_fail(ERROR_INVALID_PARAMETER, "%s: NULL", f->key);
+	if (n > ELEMENTS_IN_MAX)
+		return detail_fail(ERROR_INVALID_PARAMETER, "%s: more than %d", f->key,
+				   ELEMENTS_IN_MAX);
+	list = json_array();
+	for (uint32_t i = 0; i < n && list; i++) {
+		ISDSC_STATUS status =
+			record_read(form, f->part, p + (size_t)i * f->part->size[form], &object);
+
+		if (status) {
+			varlink_wipe(list);
+			return status;
+		}
+		if (json_array_append_new(list, object) < 0) {
+			varlink_wipe(list);
+			list = NULL;
+		}
+	}
+	*ret_list = list;
+	return ERROR_SUCCESS;
+}
+
+static json_t *lun_read(const uint8_t *p)
+{
+	uint8_t bytes[8];
+
+	lun_bytes(number_get(p, sizeof(bytes)), bytes);
+	return hex_text(bytes, sizeof(bytes));
+}
+
+/* *ret_value: NULL when there was no memory for it. */
 static ISDSC_STATUS field_read(const struct field *f, enum form form, const uint8_t *base,
 			       json_t **ret_value)
 {
 	const uint8_t *p = base + f->at[form];
 	char id[ID_TEXT_BYTES];
 
+	if (f->in_as) {
+		*ret_value = json_string(f->in_as);
+		return ERROR_SUCCESS;
+	}
 	switch (f->kind) {
 	case FIELD_TEXT: return text_read(form, p, f->n - 1u, f->key, ret_value);
 	case FIELD_NUMBER:
@@ -87,15 +132,17 @@ static ISDSC_STATUS field_read(const struct field *f, enum form form, const uint
 	case FIELD_LOW_BYTE: *ret_value = json_integer(p[0]); return ERROR_SUCCESS;
 	case FIELD_LOW_FIRST: *ret_value = json_integer(p[0] | p[1] << 8); return ERROR_SUCCESS;
 	case FIELD_HEX: *ret_value = hex_text(p, f->n); return ERROR_SUCCESS;
+	case FIELD_LUN: *ret_value = lun_read(p); return ERROR_SUCCESS;
 	case FIELD_ID:
 		id_text(p, id);
 		*ret_value = json_string(id);
 		return ERROR_SUCCESS;
 	case FIELD_PART: return record_read(form, f->part, p, ret_value);
+	case FIELD_TAIL_LIST: return list_read(f, form, base, ret_value);
 	case FIELD_TAIL_BYTES:
 	case FIELD_SECRET: return bytes_read(f, form, base, ret_value);
 	case FIELD_TAIL_TEXT:
-	case FIELD_TAIL_LIST: break; /* no call takes one */
+	case FIELD_TAIL_PART: break; /* no call takes one */
 	}
 	return ERROR_INVALID_PARAMETER;
 }
@@ -115,12 +162,13 @@ ISDSC_STATUS record_read(enum form form, const struct record *rec, const void *s
 		status = field_read(f, form, src, &value);
 		if (status)
 			break;
-		if (!f->key)
-			status =
-				json_object_update(object, value) < 0 ? ERROR_NOT_ENOUGH_MEMORY : 0;
-		else if (json_object_set(object, f->key, value) < 0)
+		if (!f->key ? json_object_update(object, value) < 0
+			    : json_object_set(object, f->key, value) < 0) {
+			varlink_wipe(value);
 			status = ERROR_NOT_ENOUGH_MEMORY;
-		json_decref(value);
+		} else {
+			json_decref(value);
+		}
 	}
 	if (status)
 		varlink_wipe(object);
@@ -154,12 +202,12 @@ static ISDSC_STATUS tail_text_write(const struct record *rec, const struct field
 
 	if (!text)
 		return detail_fail_reply(rec->name, f->key);
-	n = text_write(form, NULL, TEXT_MAX, text);
+	n = text_write(form, NULL, TAIL_TEXT_MAX, text);
 	if (n < 0)
 		return text_fails(rec, f);
 	tail_take(tail, (uint64_t)n * unit, unit, &p);
 	if (p)
-		text_write(form, p, TEXT_MAX, text);
+		text_write(form, p, TAIL_TEXT_MAX, text);
 	memcpy(base + f->at[form], &p, sizeof(p));
 	return ERROR_SUCCESS;
 }
@@ -184,6 +232,22 @@ static ISDSC_STATUS tail_bytes_write(const struct record *rec, const struct fiel
 	memcpy(base + f->at[form], &p, sizeof(p));
 	memcpy(base + f->n_at[form], &count, sizeof(count));
 	return ERROR_SUCCESS;
+}
+
+static ISDSC_STATUS tail_part_write(const struct field *f, enum form form, json_t *value,
+				    uint8_t *base, struct tail *tail)
+{
+	uint8_t element[RECORD_BYTES_MAX];
+	size_t size = f->part->size[form];
+	ISDSC_STATUS status;
+	uint8_t *p;
+
+	tail_take(tail, size, ALIGN_RECORD, &p);
+	memcpy(base + f->at[form], &p, sizeof(p));
+	status = record_write(form, f->part, value, element, tail);
+	if (!status && p)
+		memcpy(p, element, size);
+	return status;
 }
 
 static ISDSC_STATUS tail_list_write(const struct record *rec, const struct field *f, enum form form,
@@ -262,6 +326,14 @@ static ISDSC_STATUS field_write(const struct record *rec, const struct field *f,
 		if (!text || hex_parse(text, p, f->n) != f->n)
 			return detail_fail_reply(rec->name, f->key);
 		return ERROR_SUCCESS;
+	case FIELD_LUN: {
+		uint8_t bytes[8];
+
+		if (!text || hex_parse(text, bytes, sizeof(bytes)) != sizeof(bytes))
+			return detail_fail_reply(rec->name, f->key);
+		number_put(p, sizeof(bytes), lun_number(bytes));
+		return ERROR_SUCCESS;
+	}
 	case FIELD_ID: {
 		ISCSI_UNIQUE_SESSION_ID id;
 
@@ -272,6 +344,7 @@ static ISDSC_STATUS field_write(const struct record *rec, const struct field *f,
 	}
 	case FIELD_PART: return record_write(form, f->part, value, p, tail);
 	case FIELD_TAIL_TEXT: return tail_text_write(rec, f, form, value, base, tail);
+	case FIELD_TAIL_PART: return tail_part_write(f, form, value, base, tail);
 	case FIELD_TAIL_LIST: return tail_list_write(rec, f, form, value, base, tail);
 	case FIELD_TAIL_BYTES: return tail_bytes_write(rec, f, form, value, base, tail);
 	case FIELD_SECRET: return ERROR_SUCCESS;
@@ -290,6 +363,8 @@ ISDSC_STATUS record_write(enum form form, const struct record *rec, json_t *obje
 		json_t *value = f->key ? json_object_get(object, f->key) : object;
 		ISDSC_STATUS status;
 
+		if (f->or_null && json_is_null(value))
+			continue;
 		/* what an option's bit does not vouch for may be missing */
 		if (f->bit && (!value || json_is_null(value) || !field_counts(rec, f, dst)))
 			continue;

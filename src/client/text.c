@@ -125,6 +125,21 @@ bool id_parse(const char *text, ISCSI_UNIQUE_SESSION_ID *ret_id)
 	return true;
 }
 
+uint64_t lun_number(const uint8_t bytes[8])
+{
+	uint64_t lun = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		lun |= (uint64_t)bytes[i] << 8 * i;
+	return lun;
+}
+
+void lun_bytes(uint64_t lun, uint8_t ret_bytes[8])
+{
+	for (size_t i = 0; i < 8; i++)
+		ret_bytes[i] = (uint8_t)(lun >> 8 * i);
+}
+
 json_t *hex_text(const void *bytes, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";

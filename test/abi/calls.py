@@ -34,6 +34,35 @@ def options_of(bits, username=b"", password=b"", **members):
     return options
 
 
+def group_of(form, *portals, count=None):
+    """ISCSI_TARGET_PORTAL_GROUP with any number of portals in line."""
+    element = form.structure("ISCSI_TARGET_PORTAL")
+    raw = (len(portals) if count is None else count).to_bytes(4, "little") + b"".join(bytes(p) for p in portals)
+    assert form.structure("ISCSI_TARGET_PORTAL_GROUP").Portals.offset == 4 and c.sizeof(element) % 2 == 0
+    return Memory(raw)
+
+
+def mapping_of(form, bus=ANY_PORT, target=ANY_PORT, luns=(), count=None):
+    """@luns: (number here, 64-bit number of the target)"""
+    mapping = form.structure("ISCSI_TARGET_MAPPING")()
+    mapping.kept = (structure("SCSI_LUN_LIST") * len(luns))(*luns)
+    mapping.OSBusNumber, mapping.OSTargetNumber = bus, target
+    mapping.LUNCount = len(luns) if count is None else count
+    mapping.LUNList = c.addressof(mapping.kept) if luns else None
+    return mapping
+
+
+def ike_of(id_type=2, identity=b"host.example", key=b"", flags=3, method=1):
+    info = structure("IKE_AUTHENTICATION_INFORMATION")()
+    info.kept = [c.create_string_buffer(identity), c.create_string_buffer(key)]
+    info.AuthMethod = method
+    psk = info.PsKey
+    psk.SecurityFlags, psk.IdType = flags, id_type
+    psk.IdLengthInBytes, psk.Id = len(identity), c.addressof(info.kept[0]) if identity else None
+    psk.KeyLengthInBytes, psk.Key = len(key), c.addressof(info.kept[1]) if key else None
+    return info
+
+
 def login(form, target=TARGET, informational=0, instance=None, port=ANY_PORT, portal=None, flags=0, mapping=None, options=None, key=None,
           key_size=None, persistent=0, session=True, connection=True):  # fmt: skip
     ids = [id_of(7, 7), id_of(7, 7)]

@@ -196,7 +196,7 @@ def test_login_with_everything(service, form):
     portal = portal_of(form, "disk.example", 3261)
     unterminated(form, portal, "SymbolicName")
     options = options_of(AUTH_TYPE | PASSWORD, password=b"0123456789ab", AuthType=1)
-    assert login(form, TARGET + "\u00e9", 255, INSTANCE, 0, portal, 3, None, options, b"key\0", None, 255) == (OK, (0, 0), (0, 0))
+    assert login(form, TARGET + "\u00e9", 255, INSTANCE, 0, portal, 3, None, options, b"key\0", None, 255) == (OK, (7, 7), (7, 7))
     assert service.last() == {
         "targetName": TARGET + "\u00e9", "informational": True, "initiatorInstance": INSTANCE, "initiatorPort": 0,
         "portal": {"symbolicName": "", "address": "disk.example", "socket": 3261}, "securityFlags": 3,
@@ -222,14 +222,23 @@ def test_login_arguments_that_are_wrong(service, form):
 
 
 def test_login_with_mappings(service, form):
+    """Of a mapping only what can be asked for is looked at; without one the service is not told of any."""
     service.replies["Login"] = {"sessionId": "1-1", "connectionId": "1-2"}
-    mapping = form.structure("ISCSI_TARGET_MAPPING")()
-    mapping.OSBusNumber = mapping.OSTargetNumber = 0xFFFFFFFF
-    assert login(form, mapping=mapping)[0] == OK
-    for member in ("OSBusNumber", "OSTargetNumber", "LUNCount"):
-        asking = form.structure("ISCSI_TARGET_MAPPING").from_buffer_copy(mapping)
-        setattr(asking, member, 1)
-        assert login(form, mapping=asking) == (STATUS["ISDSC_TARGET_MAPPING_UNAVAILABLE"], (7, 7), (7, 7))
+    assert login(form)[0] == OK
+    assert "mapping" not in service.last()
+    for luns in ((), ((3, 0), (4, 0x100))):
+        mapping = mapping_of(form, 1, ANY_PORT, luns)
+        c.memset(c.addressof(mapping), 0x41, type(mapping).OSBusNumber.offset)
+        assert login(form, mapping=mapping)[0] == OK
+        assert service.last()["mapping"] == {
+            "initiatorName": "", "targetName": "", "osDeviceName": "", "sessionId": "0-0", "osBusNumber": 1, "osTargetNumber": ANY_PORT,
+            "luns": [{"osLun": here, "targetLun": there.to_bytes(8, "little").hex()} for here, there in luns],
+        }  # fmt: skip
+
+
+def test_login_that_is_only_stored_leaves_the_ids_alone(service, form):
+    service.replies["Login"] = {"sessionId": "0-0", "connectionId": "0-0"}
+    assert login(form, persistent=1) == (OK, (7, 7), (7, 7))
 
 
 @pytest.mark.parametrize("bad", ("", "1", "1-", "-1", "1-2-3", "x-1", "1-1 ", "11111111111111111-1", None, 5))

@@ -8,7 +8,9 @@ import ctypes as c
 import pytest
 
 from calls import *
-from winapi import ABI, ANY_PORT, STATUS, Memory, detail, id_of, structure, ulong
+from test_kept import login_json, parameters_json
+from test_targets import mapping_json
+from winapi import ABI, ANY_PORT, STATUS, Memory, detail, id_of, lib, structure, ulong
 
 
 # -- lists of names -------------------------------------------------------------
@@ -16,6 +18,7 @@ from winapi import ABI, ANY_PORT, STATUS, Memory, detail, id_of, structure, ulon
 NAMES = {
     "ReportIScsiInitiatorList": ("ListInitiators", "initiators", ()),
     "ReportIScsiTargets": ("ListTargets", "targets", (0,)),
+    "ReportPersistentIScsiDevices": ("ListPersistentDevices", "paths", ()),
 }
 
 
@@ -90,9 +93,9 @@ def test_names_to_odd_addresses(form, names):
     assert form.names(buffer.bytes(size.value * form.unit)) == [TARGET]
 
 
-@pytest.mark.parametrize("reply", ({}, {"targets": 1, "initiators": 1}, {"targets": [1], "initiators": [1]}, {"targets": [""], "initiators": [""]}))
+@pytest.mark.parametrize("reply", (None, 1, [1], [""], [TARGET, None]))
 def test_names_not_as_the_interface_says(service, names, reply):
-    service.replies["ListTargets"] = service.replies["ListInitiators"] = {"status": 0, **reply}
+    names.set(reply)
     size, buffer = ulong(100), Memory(200)
     assert names.call(size, buffer) == STATUS["ISDSC_NON_SPECIFIC_ERROR"]
     assert size.value == 0
@@ -101,7 +104,7 @@ def test_names_not_as_the_interface_says(service, names, reply):
 
 
 def test_name_that_cannot_be_held(names):
-    names.set(["x" * 300])
+    names.set(["x" * 4096])
     size = ulong(0)
     assert names.call(size, None) == INVALID
     assert size.value == 0
@@ -364,20 +367,28 @@ def session_json(n, connections=1):
     }  # fmt: skip
 
 
+# method, key, one record, its structure, order of size, count and buffer
 BYTES = {
-    "GetIScsiSessionList": ("ListSessions", "sessions", lambda n: session_json(n, n % 3), "ISCSI_SESSION_INFO"),
+    "GetIScsiSessionList": ("ListSessions", "sessions", lambda n: session_json(n, n % 3), "ISCSI_SESSION_INFO", "scb"),
+    "GetIScsiSessionListEx": ("ListSessionParameters", "sessions", lambda n: parameters_json(n, n % 3), "ISCSI_SESSION_INFO_EX", "scb"),
     "ReportIScsiSendTargetPortalsEx": ("ListSendTargetPortals", "portals",
                                        lambda n: send_target_portal(n, informationSpecified=USERNAME, username="41" * n),
-                                       "ISCSI_TARGET_PORTAL_INFO_EX"),
+                                       "ISCSI_TARGET_PORTAL_INFO_EX", "csb"),
+    "ReportActiveIScsiTargetMappings": ("ListMappings", "mappings", lambda n: mapping_json(n, n % 3), "ISCSI_TARGET_MAPPING", "scb"),
+    "ReportIScsiPersistentLogins": ("ListPersistentLogins", "logins",
+                                    lambda n: login_json(n, mapping=mapping_json(n, n % 3) if n % 2 else None,
+                                                         loginOptions={"informationSpecified": USERNAME, "loginFlags": 0, "username": "41" * n}),
+                                    "PERSISTENT_ISCSI_LOGIN_INFO", "cbs"),
 }  # fmt: skip
 
 
 @pytest.fixture(params=BYTES)
 def in_bytes(request, service, form):
-    method, key, make, record = BYTES[request.param]
+    method, key, make, record, order = BYTES[request.param]
+    one_form = request.param == "GetIScsiSessionListEx"
 
     class List:
-        element = form.structure(record)
+        element = structure(record) if one_form else form.structure(record)
 
         def set(self, n):
             service.replies[method] = {key: [make(i) for i in range(n)]}
@@ -385,8 +396,10 @@ def in_bytes(request, service, form):
         def call(self, size, count, buffer):
             size = c.addressof(size) if size is not None else None
             count = c.addressof(count) if count is not None else None
-            first = (size, count) if request.param == "GetIScsiSessionList" else (count, size)
-            return form.call(request.param, *first, buffer)
+            args = [{"s": size, "c": count, "b": buffer}[x] for x in order]
+            if one_form:
+                return getattr(lib, request.param)(*[a.addr if isinstance(a, Memory) else a for a in args])
+            return form.call(request.param, *args)
 
     return List()
 
