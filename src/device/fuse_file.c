@@ -100,7 +100,7 @@ static void file_destroy(struct fuse_file *f)
 	struct fuse_open *o, *tmp;
 
 	loop_timer_cancel(f->loop, &f->trim);
-	loop_defer_cancel(&f->kick);
+	loop_defer_cancel(&f->ranges.kick);
 	loop_defer_cancel(&f->reap);
 	list_for_each_safe (o, tmp, &f->opens, node)
 		free(o);
@@ -352,7 +352,7 @@ int fuse_file_start(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg
 	struct fuse_file *f;
 	int r;
 
-	if (cfg->limits.block_bytes < 512 || cfg->limits.block_bytes > FUSE_BLOCK_MAX ||
+	if (cfg->limits.block_bytes < 512 || cfg->limits.block_bytes > RANGE_BLOCK_MAX ||
 	    (cfg->limits.block_bytes & (cfg->limits.block_bytes - 1)) || cfg->limits.n_bytes == 0 ||
 	    cfg->limits.n_bytes % cfg->limits.block_bytes || cfg->limits.n_bytes > INT64_MAX)
 		return -EINVAL;

@@ -17,14 +17,14 @@
 
 #include "base/list.h"
 #include "device/fuse_file.h"
+#include "device/range.h"
 #include "io/loop.h"
 
-#define FUSE_N_SLOTS   64u
-#define FUSE_MAX_IO    (1u << 20) /* bytes of one read or write */
-#define FUSE_BLOCK_MAX 4096u
+#define FUSE_N_SLOTS  64u
+#define FUSE_MAX_IO   (1u << 20) /* bytes of one read or write */
 
-#define FUSE_INO_ROOT  1u
-#define FUSE_INO_DISK  2u
+#define FUSE_INO_ROOT 1u
+#define FUSE_INO_DISK 2u
 
 /*
  * The memory of a slot: the request is read so that the data of a write begins at
@@ -32,46 +32,17 @@
  * the last block of an unaligned write.
  */
 #define SLOT_DATA       4096u
-#define SLOT_DATA_BYTES (FUSE_MAX_IO + 2 * FUSE_BLOCK_MAX)
-#define SLOT_HEAD       (SLOT_DATA + SLOT_DATA_BYTES)
-#define SLOT_TAIL       (SLOT_HEAD + FUSE_BLOCK_MAX)
-#define SLOT_BYTES      (SLOT_TAIL + FUSE_BLOCK_MAX)
-
-enum slot_kind {
-	SLOT_READ,
-	SLOT_WRITE,
-	SLOT_ZERO,
-	SLOT_FLUSH
-};
-
-/* What the unit has been asked for last on behalf of a slot. */
-enum slot_step {
-	STEP_START,
-	STEP_READ_HEAD,
-	STEP_READ_TAIL,
-	STEP_WRITE_HEAD, /* SLOT_ZERO only: a write goes out in one piece */
-	STEP_WRITE_TAIL,
-	STEP_MAIN
-};
+#define SLOT_DATA_BYTES (FUSE_MAX_IO + 2 * RANGE_BLOCK_MAX)
+#define SLOT_EDGE       (SLOT_DATA + SLOT_DATA_BYTES)
+#define SLOT_BYTES      (SLOT_EDGE + 2 * RANGE_BLOCK_MAX)
 
 /* One request of the kernel, from its receipt to its answer. */
 struct fuse_slot {
-	struct list node;       /* free list */
-	struct list write_node; /* fuse_file.writes */
+	struct list node; /* free list */
 	struct fuse_file *f;
 	uint8_t *mem;
 	fuse_req_t req;
-	enum slot_kind kind;
-	enum slot_step step;
-	bool is_partial; /* changes a part of a block */
-	bool is_waiting; /* for an earlier write to the same blocks */
-	bool has_head, has_tail;
-	unsigned blk_flags;
-	uint64_t off_bytes, n_bytes;     /* as asked for */
-	uint64_t first_bytes, end_bytes; /* the whole blocks around it */
-	const uint8_t *payload;
-	struct iovec iov[3];
-	struct blk_req blk;
+	struct range_req range;
 };
 
 struct fuse_open {
@@ -110,9 +81,7 @@ struct fuse_file {
 	struct list free_slots;
 	struct fuse_slot *rx; /* received into, not yet taken by a request */
 	atomic_uint n_busy;
-	struct list writes; /* under way or waiting, in the order of arrival */
-	unsigned n_partial, n_waiting;
-	struct loop_defer kick; /* start what waits */
+	struct ranges ranges;
 	struct loop_defer reap; /* the end of an orphan */
 	struct loop_timer trim;
 
