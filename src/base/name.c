@@ -88,6 +88,15 @@ bool iscsi_name_equal(const char *a, const char *b)
 	return false;
 }
 
+int iscsi_name_order(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+	return (unsigned char)lower(*a) - (unsigned char)lower(*b);
+}
+
 /* Takes one code point; 0 bytes taken means malformed. */
 static size_t utf8_next(const unsigned char *s, size_t n, uint32_t *ret_cp)
 {

@@ -26,6 +26,9 @@ bool iscsi_name_valid(const char *name);
 /* Equal as iSCSI names: ASCII letter case is ignored. */
 bool iscsi_name_equal(const char *a, const char *b);
 
+/* An order in which names that are equal are 0: for trees, not for people. */
+int iscsi_name_order(const char *a, const char *b);
+
 /* True when the @n bytes are well-formed UTF-8 (no surrogates, no overlongs). */
 bool utf8_valid(const char *s, size_t n);
 

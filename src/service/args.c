@@ -187,11 +187,27 @@ bool arg_address(const struct args *a, const char *name, bool optional, size_t m
 	return true;
 }
 
+static bool portal_of(const struct args *in, struct portal *ret)
+{
+	const char *symbolic, *address;
+	uint64_t socket;
+
+	if (!args_known(in, "symbolicName address socket") ||
+	    !arg_text(in, "symbolicName", true, ADDRESS_MAX, &symbolic) ||
+	    !arg_text(in, "address", false, ADDRESS_MAX, &address) ||
+	    !arg_int(in, "socket", 1, UINT16_MAX, &socket))
+		return false;
+	if (!address_valid(address))
+		return bad(in, "address", "must be an address or a host name");
+	*ret = (struct portal){.socket = (uint16_t)socket};
+	snprintf(ret->symbolic, sizeof(ret->symbolic), "%s", symbolic ? symbolic : "");
+	snprintf(ret->address, sizeof(ret->address), "%s", address);
+	return true;
+}
+
 bool arg_portal(const struct args *a, const char *name, struct portal *ret, bool *ret_there)
 {
 	struct args in = {member(a, name), a->why};
-	const char *symbolic, *address;
-	uint64_t socket;
 
 	if (!in.obj && ret_there) {
 		*ret_there = false;
@@ -199,18 +215,37 @@ bool arg_portal(const struct args *a, const char *name, struct portal *ret, bool
 	}
 	if (!json_is_object(in.obj))
 		return bad(a, name, in.obj ? "must be an object" : "is missing");
-	if (!args_known(&in, "symbolicName address socket") ||
-	    !arg_text(&in, "symbolicName", true, ADDRESS_MAX, &symbolic) ||
-	    !arg_text(&in, "address", false, ADDRESS_MAX, &address) ||
-	    !arg_int(&in, "socket", 1, UINT16_MAX, &socket))
+	if (!portal_of(&in, ret))
 		return false;
-	if (!address_valid(address))
-		return bad(a, "address", "must be an address or a host name");
-	*ret = (struct portal){.socket = (uint16_t)socket};
-	snprintf(ret->symbolic, sizeof(ret->symbolic), "%s", symbolic ? symbolic : "");
-	snprintf(ret->address, sizeof(ret->address), "%s", address);
 	if (ret_there)
 		*ret_there = true;
+	return true;
+}
+
+bool arg_portals(const struct args *a, const char *name, struct portal **ret, size_t *ret_n)
+{
+	CLEANUP(freep) struct portal *v = NULL;
+	json_t *array = member(a, name), *one;
+	size_t i;
+
+	if (array && !json_is_array(array))
+		return bad(a, name, "must be an array");
+	if (json_array_size(array) > PORTALS_MAX)
+		return bad(a, name, "has too many portals");
+	v = calloc(json_array_size(array) + 1, sizeof(*v));
+	if (!v) {
+		refuse_errno(a->why, -ENOMEM, "the portals could not be read");
+		return false;
+	}
+	json_array_foreach(array, i, one)
+	{
+		if (!json_is_object(one))
+			return bad(a, name, "must be an array of objects");
+		if (!portal_of(&(struct args){one, a->why}, &v[i]))
+			return false;
+	}
+	*ret_n = json_array_size(array);
+	*ret = TAKE(v);
 	return true;
 }
 

@@ -39,6 +39,8 @@ bool arg_instance(const struct args *a, const char *name, char ret[INSTANCE_MAX 
 bool arg_port(const struct args *a, uint32_t *ret);
 /* *ret_there NULL: it must be there. */
 bool arg_portal(const struct args *a, const char *name, struct portal *ret, bool *ret_there);
+/* None where it may be left out or null. free() *ret. */
+bool arg_portals(const struct args *a, const char *name, struct portal **ret, size_t *ret_n);
 bool arg_options(const struct args *a, const char *name, struct login_options *ret,
 		 bool *ret_there);
 /* Untouched when it is not there. No unit and no number of the system may be named twice. */

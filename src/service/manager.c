@@ -11,6 +11,7 @@
 #include "service/log.h"
 #include "service/nodename.h"
 #include "service/security.h"
+#include "service/static_target.h"
 
 #define IDS_AT_ONCE  1024
 #define HELPER_STACK (512u << 10)
@@ -125,6 +126,7 @@ int manager_init(struct manager *m)
 	int r;
 
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_mutex_init(&m->static_lock, NULL);
 	cond_init(&m->changed);
 	list_init(&m->portals);
 	list_init(&m->sessions);
@@ -135,6 +137,8 @@ int manager_init(struct manager *m)
 	r = names_load(m);
 	if (r == 0)
 		r = security_new(&m->security, m->store);
+	if (r == 0)
+		r = static_targets_load(m);
 	return r ? r : portals_load(m);
 }
 
@@ -150,6 +154,7 @@ void manager_clear(struct manager *m)
 	target_table_clear(&m->targets);
 	m->security = security_free(m->security);
 	pthread_cond_destroy(&m->changed);
+	pthread_mutex_destroy(&m->static_lock);
 	pthread_mutex_destroy(&m->lock);
 }
 

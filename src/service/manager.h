@@ -7,7 +7,7 @@
  * the store, a backend or a wait for a reactor. What is found there and used
  * afterwards is kept alive by a reference (sessions, families).
  *
- * Order of locks: a family's, then manager->lock, then session->lock. A reactor
+ * Order of locks: static_lock or a family's, then manager->lock, then session->lock. A reactor
  * thread may take the last two, for moments; so no thread waits for a reactor
  * while it holds one of them.
  */
@@ -60,7 +60,8 @@ struct manager {
 	pthread_cond_t changed; /* a login, a session or a family lock has ended */
 	struct list portals;    /* struct known_portal, in the order added */
 	struct target_table targets;
-	struct list sessions; /* struct session, oldest first */
+	pthread_mutex_t static_lock; /* before lock: one change of static targets at a time */
+	struct list sessions;        /* struct session, oldest first */
 	struct list families;
 	struct list units; /* struct unit */
 	char node_name[ISCSI_NAME_MAX + 1];
@@ -70,7 +71,7 @@ struct manager {
 	bool lock_made;     /* manager_init() got far enough for manager_clear() */
 };
 
-/* Loads portals and the node name from the store. 0 or -errno. */
+/* Loads portals, static targets and the node name from the store. 0 or -errno. */
 int manager_init(struct manager *m);
 /* No session, unit or helper may be left. */
 void manager_clear(struct manager *m);

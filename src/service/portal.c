@@ -60,7 +60,7 @@ static struct known_portal *portal_lookup(struct manager *m, const struct send_t
 
 static void mechanism_text(const struct send_target_portal *p, char *buf, size_t n)
 {
-	snprintf(buf, n, "SendTargets:*%s %07u %s ", p->portal.address, p->portal.socket,
+	snprintf(buf, n, MECHANISM_SENDTARGETS "*%s %07u %s ", p->portal.address, p->portal.socket,
 		 HBA_INSTANCE);
 }
 
@@ -277,19 +277,20 @@ static int portals_copy(struct manager *m, struct send_target_portal **ret, size
 	return *ret ? 0 : -ENOMEM;
 }
 
-static bool mechanism_listed(void *arg, const char *mechanism)
+/* What removed portals had told ends with a full refresh. */
+static void forget_removed(struct manager *m)
 {
-	struct manager *m = arg;
 	struct known_portal *k;
 
+	pthread_mutex_lock(&m->lock);
 	list_for_each (k, &m->portals, node) {
 		char text[ADDRESS_MAX + 64];
 
 		mechanism_text(&k->p, text, sizeof(text));
-		if (strcmp(text, mechanism) == 0)
-			return true;
+		target_table_keep(&m->targets, text);
 	}
-	return false;
+	target_table_prune(&m->targets, MECHANISM_SENDTARGETS);
+	pthread_mutex_unlock(&m->lock);
 }
 
 uint32_t portal_refresh_all(struct manager *m)
@@ -324,9 +325,6 @@ uint32_t portal_refresh_all(struct manager *m)
 	explicit_bzero(rd.v, rd.n * sizeof(*rd.v));
 	free(rd.v);
 
-	/* what removed portals had told ends with a full refresh */
-	pthread_mutex_lock(&m->lock);
-	target_table_prune(&m->targets, mechanism_listed, m);
-	pthread_mutex_unlock(&m->lock);
+	forget_removed(m);
 	return n_failed ? ISDSC_OPERATION_NOT_ALL_SUCCESS : 0;
 }

@@ -149,10 +149,10 @@ static uint32_t list_target_portals(struct rpc *c)
 		return refuse_errno(&c->why, r, "the portals could not be listed");
 	array = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array,
-				      json_pack("{s:o, s:i}", "portal",
-						json_of_portal("", v[i].address, v[i].socket),
-						"portalGroup", v[i].tpgt));
+		json_array_append_new(
+			array, json_pack("{s:o, s:i}", "portal",
+					 json_of_portal(v[i].symbolic, v[i].address, v[i].socket),
+					 "portalGroup", v[i].tpgt));
 	return rpc_reply(c, json_pack("{s:o}", "portals", array));
 }
 

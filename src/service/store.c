@@ -60,6 +60,7 @@ static const char *const migrations[] = {
 	first_schema,
 	store_mapping_schema,
 	store_security_schema,
+	store_target_schema,
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(migrations))

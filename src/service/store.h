@@ -79,6 +79,15 @@ int store_put_tunnel(struct store *s, const struct tunnel_address *t);
 int store_delete_tunnels(struct store *s, uint32_t port, const char *destination);
 int store_load_tunnels(struct store *s, struct tunnel_address **ret, size_t *ret_n);
 
+/* ---- static targets ---- */
+
+/* Adds, or replaces the one of that name in its place. */
+int store_put_target(struct store *s, const struct static_target *t);
+/* -ENOENT when it is not there. */
+int store_delete_target(struct store *s, const char *name);
+/* Calls @fn with each, in the order they were added first; it is @fn's then. 0 or -errno. */
+int store_load_targets(struct store *s, int (*fn)(void *arg, struct static_target *t), void *arg);
+
 /* ---- identifiers ---- */
 
 struct isid_key {

@@ -69,6 +69,10 @@ void sql_bind_options(sqlite3_stmt *st, int at, const char *instance, uint32_t p
 void sql_take_options(sqlite3_stmt *st, int at, char *instance, uint32_t *port, struct portal *p,
 		      uint64_t *security_flags, struct login_options *o);
 
+/* The last columns of those, from "specified" on. */
+void sql_bind_login_options(sqlite3_stmt *st, int at, const struct login_options *o);
+void sql_take_login_options(sqlite3_stmt *st, int at, struct login_options *o);
+
 /* Secrets are in a table of their own: (owner, id, kind). No value: none is kept. */
 int store_secret_put(struct store *s, const char *owner, int64_t id, const char *kind,
 		     const struct blob *value);
@@ -76,9 +80,11 @@ int store_secret_put(struct store *s, const char *owner, int64_t id, const char 
 int store_secret_get(struct store *s, const char *owner, int64_t id, const char *kind,
 		     struct blob *ret);
 
-/* A mapping of (owner, id): "login" here, see store_mapping.c. */
 extern const char store_mapping_schema[];
 extern const char store_security_schema[];
+extern const char store_target_schema[];
+
+/* The mapping of (owner, id), of which there is one or none. */
 int store_mapping_put(struct store *s, const char *owner, int64_t id,
 		      const struct target_mapping *m);
 int store_mapping_get(struct store *s, const char *owner, int64_t id, struct target_mapping *ret,

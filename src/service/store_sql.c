@@ -136,16 +136,8 @@ void *store_array_grow(void *array, size_t n, size_t n_one)
 
 /* ---- what several tables have in common ---- */
 
-void sql_bind_options(sqlite3_stmt *st, int at, const char *instance, uint32_t port,
-		      const struct portal *p, uint64_t security_flags,
-		      const struct login_options *o)
+void sql_bind_login_options(sqlite3_stmt *st, int at, const struct login_options *o)
 {
-	sql_bind_text(st, at++, instance);
-	sqlite3_bind_int64(st, at++, port);
-	sql_bind_text(st, at++, p->address);
-	sqlite3_bind_int64(st, at++, p->socket);
-	sql_bind_text(st, at++, p->symbolic);
-	sqlite3_bind_int64(st, at++, (int64_t)security_flags);
 	sqlite3_bind_int64(st, at++, o->specified);
 	sqlite3_bind_int64(st, at++, o->flags);
 	sqlite3_bind_int64(st, at++, o->auth_type);
@@ -157,15 +149,8 @@ void sql_bind_options(sqlite3_stmt *st, int at, const char *instance, uint32_t p
 	sql_bind_blob(st, at, &o->username);
 }
 
-void sql_take_options(sqlite3_stmt *st, int at, char *instance, uint32_t *port, struct portal *p,
-		      uint64_t *security_flags, struct login_options *o)
+void sql_take_login_options(sqlite3_stmt *st, int at, struct login_options *o)
 {
-	sql_take_text(st, at++, instance, INSTANCE_MAX + 1);
-	*port = sql_take_u32(st, at++);
-	sql_take_text(st, at++, p->address, sizeof(p->address));
-	p->socket = (uint16_t)sqlite3_column_int64(st, at++);
-	sql_take_text(st, at++, p->symbolic, sizeof(p->symbolic));
-	*security_flags = (uint64_t)sqlite3_column_int64(st, at++);
 	o->specified = sql_take_u32(st, at++);
 	o->flags = sql_take_u32(st, at++);
 	o->auth_type = sql_take_u32(st, at++);
@@ -175,6 +160,31 @@ void sql_take_options(sqlite3_stmt *st, int at, char *instance, uint32_t *port, 
 	o->time2wait = sql_take_u32(st, at++);
 	o->time2retain = sql_take_u32(st, at++);
 	sql_take_blob(st, at, &o->username);
+}
+
+void sql_bind_options(sqlite3_stmt *st, int at, const char *instance, uint32_t port,
+		      const struct portal *p, uint64_t security_flags,
+		      const struct login_options *o)
+{
+	sql_bind_text(st, at++, instance);
+	sqlite3_bind_int64(st, at++, port);
+	sql_bind_text(st, at++, p->address);
+	sqlite3_bind_int64(st, at++, p->socket);
+	sql_bind_text(st, at++, p->symbolic);
+	sqlite3_bind_int64(st, at++, (int64_t)security_flags);
+	sql_bind_login_options(st, at, o);
+}
+
+void sql_take_options(sqlite3_stmt *st, int at, char *instance, uint32_t *port, struct portal *p,
+		      uint64_t *security_flags, struct login_options *o)
+{
+	sql_take_text(st, at++, instance, INSTANCE_MAX + 1);
+	*port = sql_take_u32(st, at++);
+	sql_take_text(st, at++, p->address, sizeof(p->address));
+	p->socket = (uint16_t)sqlite3_column_int64(st, at++);
+	sql_take_text(st, at++, p->symbolic, sizeof(p->symbolic));
+	*security_flags = (uint64_t)sqlite3_column_int64(st, at++);
+	sql_take_login_options(st, at, o);
 }
 
 int store_secret_put(struct store *s, const char *owner, int64_t id, const char *kind,

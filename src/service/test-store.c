@@ -14,6 +14,8 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "base/cleanup.h"
+#include "service/static_target.h"
 #include "service/store.h"
 
 static char dir[64], path[96], why[600];
@@ -243,6 +245,109 @@ static void login_keeps_its_mapping(void **state)
 	store_close(s);
 }
 
+/* ---- static targets ---- */
+
+static struct static_target *sample_target(const char *name)
+{
+	static const struct portal v[] = {{"a label", "192.0.2.1", 3260},
+					  {"", "target.example", 65535}};
+	struct static_target *t = calloc(1, sizeof(*t));
+
+	assert_non_null(t);
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	strcpy(t->alias, "an alias");
+	t->flags = TARGET_HIDE | TARGET_MERGE;
+	t->has_options = true;
+	t->options = sample_portal("x", 1).options;
+	t->mapping = calloc(1, sizeof(*t->mapping));
+	assert_non_null(t->mapping);
+	t->mapping->os_target = 7;
+	t->mapping->n_luns = 1;
+	t->mapping->luns[0] = (struct lun_mapping){UINT64_C(1) << 48, 9};
+	assert_int_equal(static_target_add_group(t, &v[0], 1), 0);
+	assert_int_equal(static_target_add_group(t, &v[1], 1), 0);
+	return t;
+}
+
+struct loaded {
+	struct static_target *v[4];
+	size_t n;
+};
+
+static int load_target(void *arg, struct static_target *t)
+{
+	struct loaded *l = arg;
+
+	assert_true(l->n < 4);
+	l->v[l->n++] = t;
+	return 0;
+}
+
+static void drop_loaded(struct loaded *l)
+{
+	while (l->n > 0)
+		static_target_free(l->v[--l->n]);
+}
+
+static void target_survives_reopen(void **state)
+{
+	CLEANUP(static_target_freep) struct static_target *t = sample_target("iqn.2026-01.a:x");
+	struct store *s = opened();
+	struct loaded l = {0};
+
+	(void)state;
+	assert_int_equal(store_put_target(s, t), 0);
+	store_close(s);
+	s = opened();
+	assert_int_equal(store_load_targets(s, load_target, &l), 0);
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.v[0]->name, t->name);
+	assert_string_equal(l.v[0]->alias, t->alias);
+	assert_int_equal(l.v[0]->flags, t->flags);
+	assert_true(l.v[0]->persist && l.v[0]->has_options);
+	same_options(&l.v[0]->options, &t->options);
+	assert_int_equal(l.v[0]->mapping->os_target, 7);
+	assert_true(l.v[0]->mapping->luns[0].target_lun == UINT64_C(1) << 48);
+	assert_int_equal(l.v[0]->n_portals, 2);
+	assert_memory_equal(&l.v[0]->portals[0].portal.symbolic, "a label", 8);
+	assert_string_equal(l.v[0]->portals[1].portal.address, "target.example");
+	assert_int_equal(l.v[0]->portals[1].portal.socket, 65535);
+	assert_int_equal(l.v[0]->portals[1].tag, 2);
+	drop_loaded(&l);
+	store_close(s);
+}
+
+static void target_again_replaces_in_place(void **state)
+{
+	CLEANUP(static_target_freep) struct static_target *a = sample_target("iqn.2026-01.a:a");
+	CLEANUP(static_target_freep) struct static_target *b = sample_target("iqn.2026-01.a:b");
+	struct static_target plain = {.name = "IQN.2026-01.a:A", .persist = true};
+	struct store *s = opened();
+	struct loaded l = {0};
+
+	(void)state;
+	assert_int_equal(store_put_target(s, a), 0);
+	assert_int_equal(store_put_target(s, b), 0);
+	assert_int_equal(store_put_target(s, &plain), 0);
+	assert_int_equal(store_load_targets(s, load_target, &l), 0);
+	assert_int_equal(l.n, 2);
+	assert_string_equal(l.v[0]->name, "IQN.2026-01.a:A");
+	assert_false(l.v[0]->has_options);
+	assert_int_equal(l.v[0]->options.password.n, 0);
+	assert_int_equal(l.v[0]->n_portals, 0);
+	assert_null(l.v[0]->mapping);
+	assert_int_equal(l.v[1]->options.password.n, 5);
+	drop_loaded(&l);
+	assert_int_equal(store_delete_target(s, "iqn.2026-01.A:b"), 0);
+	assert_int_equal(store_delete_target(s, "iqn.2026-01.A:b"), -ENOENT);
+	assert_int_equal(store_load_targets(s, load_target, &l), 0);
+	assert_int_equal(l.n, 1);
+	drop_loaded(&l);
+	store_close(s);
+}
+
+/* ---- identifiers ---- */
+
 static void isid_is_stable(void **state)
 {
 	struct isid_key k = {"iqn.2026-01.n:1", "iqn.2026-01.t:1", "192.0.2.1:3260", "data", 0};
@@ -456,6 +561,8 @@ int main(void)
 		TEST(no_trace_of_a_deleted_secret),
 		TEST(login_again_replaces_unless_multipath),
 		TEST(login_keeps_its_mapping),
+		TEST(target_survives_reopen),
+		TEST(target_again_replaces_in_place),
 		TEST(isid_is_stable),
 		TEST(ids_never_repeat),
 		TEST(node_name),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Identifiers, the table of targets, codes, names, the limit of the log
+ * Identifiers, codes, names, the limit of the log
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -19,7 +19,6 @@
 #include "service/nodename.h"
 #include "service/refusal.h"
 #include "service/startup.h"
-#include "service/target.h"
 #include "service/undead.h"
 
 /* ---- ids ------------------------------------------------------------------------- */
@@ -77,154 +76,6 @@ static void ids_of_sessions(void **state)
 	id = id_of_session(isid, 5);
 	assert_true(id.adapter != 0 && id.specific == UINT64_C(0x8012345600000005));
 	assert_true(id_of_connection(6).specific == 6);
-}
-
-/* ---- targets ------------------------------------------------------------------------ */
-
-struct told {
-	struct discovered d;
-	struct discovered_target t[4];
-	struct discovered_portal p[4][4];
-};
-
-static void tell(struct told *d, const char *name, const char *address, uint16_t port,
-		 uint16_t tpgt)
-{
-	struct discovered_target *t = NULL;
-
-	d->d.targets = d->t;
-	for (size_t i = 0; i < d->d.n_targets; i++) {
-		if (strcmp(d->t[i].name, name) == 0)
-			t = &d->t[i];
-	}
-	if (!t) {
-		t = &d->t[d->d.n_targets];
-		t->portals = d->p[d->d.n_targets++];
-		snprintf(t->name, sizeof(t->name), "%s", name);
-	}
-	snprintf(t->portals[t->n_portals].address, sizeof(t->portals[0].address), "%s", address);
-	t->portals[t->n_portals].port = port;
-	t->portals[t->n_portals++].tpgt = tpgt;
-}
-
-static size_t learn(struct target_table *t, const char *mechanism, struct told *d)
-{
-	size_t n_bad = 0;
-
-	assert_int_equal(target_table_learn(t, mechanism, &d->d, &n_bad), 0);
-	return n_bad;
-}
-
-static void target_names_keep_their_spelling(void **state)
-{
-	struct told a = {0}, b = {0};
-	struct target_table t;
-
-	(void)state;
-	target_table_init(&t);
-	tell(&a, "iqn.2026-01.A:Disk", "192.0.2.1", 3260, 1);
-	tell(&b, "iqn.2026-01.a:disk", "192.0.2.2", 3260, 2);
-	learn(&t, "one", &a);
-	learn(&t, "two", &b);
-	assert_int_equal(target_table_count(&t), 1);
-	assert_string_equal(target_table_find(&t, "IQN.2026-01.a:DISK"), "iqn.2026-01.A:Disk");
-	assert_null(target_table_find(&t, "iqn.2026-01.a:disk2"));
-	target_table_clear(&t);
-}
-
-static void target_portals_in_the_order_learnt(void **state)
-{
-	struct target_portal *v = NULL;
-	struct told a = {0}, b = {0};
-	struct target_table t;
-	size_t n;
-
-	(void)state;
-	target_table_init(&t);
-	tell(&a, "iqn.2026-01.a:x", "192.0.2.9", 3260, 2);
-	tell(&a, "iqn.2026-01.a:x", "192.0.2.1", 3260, 1);
-	tell(&b, "iqn.2026-01.a:x", "192.0.2.1", 3260, 1); /* known already */
-	tell(&b, "iqn.2026-01.a:x", "192.0.2.5", 3261, 2);
-	learn(&t, "one", &a);
-	learn(&t, "two", &b);
-	assert_int_equal(target_table_portals(&t, "iqn.2026-01.A:x", -1, &v, &n), 0);
-	assert_int_equal(n, 3);
-	assert_string_equal(v[0].address, "192.0.2.9");
-	assert_string_equal(v[1].address, "192.0.2.1");
-	assert_string_equal(v[2].address, "192.0.2.5");
-	free(v);
-	assert_int_equal(target_table_portals(&t, "iqn.2026-01.a:x", 2, &v, &n), 0);
-	assert_int_equal(n, 2);
-	free(v);
-	assert_int_equal(target_table_portals(&t, "iqn.2026-01.a:x", 7, &v, &n), 0);
-	assert_int_equal(n, 0);
-	free(v);
-	assert_int_equal(target_table_portals(&t, "iqn.2026-01.a:y", -1, &v, &n), -ENOENT);
-	target_table_clear(&t);
-}
-
-static void target_told_no_more_is_forgotten(void **state)
-{
-	struct told a = {0}, b = {0}, none = {0};
-	struct target_table t;
-
-	(void)state;
-	target_table_init(&t);
-	tell(&a, "iqn.2026-01.a:both", "192.0.2.1", 3260, 1);
-	tell(&a, "iqn.2026-01.a:one", "192.0.2.1", 3260, 1);
-	tell(&b, "iqn.2026-01.a:both", "192.0.2.2", 3260, 1);
-	learn(&t, "one", &a);
-	learn(&t, "two", &b);
-	learn(&t, "one", &none);
-	assert_int_equal(target_table_count(&t), 1);
-	assert_non_null(target_table_find(&t, "iqn.2026-01.a:both"));
-	learn(&t, "two", &none);
-	assert_int_equal(target_table_count(&t), 0);
-	target_table_clear(&t);
-}
-
-static bool keep_two(void *arg, const char *mechanism)
-{
-	(void)arg;
-	return strcmp(mechanism, "two") == 0;
-}
-
-static void target_prune(void **state)
-{
-	struct told a = {0}, b = {0};
-	struct target_table t;
-
-	(void)state;
-	target_table_init(&t);
-	tell(&a, "iqn.2026-01.a:one", "192.0.2.1", 3260, 1);
-	tell(&b, "iqn.2026-01.a:two", "192.0.2.2", 3260, 1);
-	learn(&t, "one", &a);
-	learn(&t, "two", &b);
-	target_table_prune(&t, keep_two, NULL);
-	assert_null(target_table_find(&t, "iqn.2026-01.a:one"));
-	assert_non_null(target_table_find(&t, "iqn.2026-01.a:two"));
-	target_table_clear(&t);
-}
-
-static void target_rubbish_is_left_out(void **state)
-{
-	struct target_portal *v = NULL;
-	struct target_table t;
-	struct told a = {0};
-	size_t n;
-
-	(void)state;
-	target_table_init(&t);
-	tell(&a, "iqn.2026-01.a:good", "192.0.2.1", 3260, 1);
-	tell(&a, "iqn.2026-01.a:good", "../../etc", 3260, 1);
-	tell(&a, "not a name", "192.0.2.1", 3260, 1);
-	tell(&a, "../../x", "192.0.2.1", 3260, 1);
-	assert_int_equal(learn(&t, "one", &a), 2);
-	assert_int_equal(target_table_count(&t), 1);
-	assert_int_equal(target_table_portals(&t, "iqn.2026-01.a:good", -1, &v, &n), 0);
-	assert_int_equal(n, 1);
-	free(v);
-	target_table_clear(&t);
 }
 
 /* ---- codes ------------------------------------------------------------------------------ */
@@ -394,11 +245,6 @@ int main(void)
 		cmocka_unit_test(id_text_is_unpadded_lower_case),
 		cmocka_unit_test(id_parse_takes_what_is_printed),
 		cmocka_unit_test(ids_of_sessions),
-		cmocka_unit_test(target_names_keep_their_spelling),
-		cmocka_unit_test(target_portals_in_the_order_learnt),
-		cmocka_unit_test(target_told_no_more_is_forgotten),
-		cmocka_unit_test(target_prune),
-		cmocka_unit_test(target_rubbish_is_left_out),
 		cmocka_unit_test(codes_of_login_status),
 		cmocka_unit_test(codes_of_failures),
 		cmocka_unit_test(refusal_text_is_cut_not_overrun),

@@ -23,6 +23,7 @@
 #define DEVICE_MAX   259 /* of a port's device name: MAX_PATH without terminator */
 #define ANY_NUMBER   UINT32_MAX
 #define LUNS_MAX     1024 /* that one mapping names */
+#define PORTALS_MAX  1024 /* of one static target */
 
 /* Bits of ISCSI_LOGIN_OPTIONS.InformationSpecified */
 #define OPT_HEADER_DIGEST   0x01u
@@ -134,6 +135,28 @@ enum node_secret {
 enum server_kind {
 	SERVER_RADIUS,
 	SERVER_ISNS,
+};
+
+/* Bits of ISCSI_TARGET_FLAGS */
+#define TARGET_HIDE  2u
+#define TARGET_MERGE 4u
+
+struct static_portal {
+	struct portal portal;
+	uint16_t tag; /* of its group: 1, 2, … in the order they were added */
+};
+
+/* What AddIScsiStaticTarget tells. Not copyable; static_target_free() it. */
+struct static_target {
+	char name[ISCSI_NAME_MAX + 1];
+	char alias[ADDRESS_MAX + 1];
+	uint32_t flags; /* TARGET_… */
+	bool persist;
+	bool has_options;
+	struct login_options options;
+	struct target_mapping *mapping; /* NULL: none */
+	struct static_portal *portals;  /* by group */
+	size_t n_portals;
 };
 
 #endif
