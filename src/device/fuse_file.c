@@ -41,7 +41,7 @@ static void file_fail(struct fuse_file *f)
 	if (f->is_watched)
 		loop_fd_remove(f->loop, &f->fd);
 	f->is_watched = false;
-	fuse_file_signal(f);
+	idle_signal(&f->idle);
 }
 
 /* Return: 0; 1 nothing to read now; or -errno, the connection is over. */
@@ -99,7 +99,6 @@ static void file_destroy(struct fuse_file *f)
 {
 	struct fuse_open *o, *tmp;
 
-	loop_timer_cancel(f->loop, &f->trim);
 	loop_defer_cancel(&f->ranges.kick);
 	loop_defer_cancel(&f->reap);
 	list_for_each_safe (o, tmp, &f->opens, node)
@@ -111,8 +110,7 @@ static void file_destroy(struct fuse_file *f)
 	fuse_pool_free(f);
 	if (f->own_tid)
 		munmap(f->own_tid, sizeof(*f->own_tid));
-	pthread_mutex_destroy(&f->lock);
-	pthread_cond_destroy(&f->idle_cond);
+	idle_destroy(&f->idle);
 	free(f->dir);
 	free(f->path);
 	free(f);
@@ -148,49 +146,9 @@ static void on_loop_free(void *arg)
 		f->is_orphan = true;
 }
 
-/* ---- waiting --------------------------------------------------------------- */
-
-static struct timespec timespec_of(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
-				 .tv_nsec = (long)(ns % NS_PER_S)};
-}
-
-static void cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
-void fuse_file_signal(struct fuse_file *f)
-{
-	pthread_mutex_lock(&f->lock);
-	pthread_cond_broadcast(&f->idle_cond);
-	pthread_mutex_unlock(&f->lock);
-}
-
-static int wait_zero(struct fuse_file *f, const atomic_uint *what, uint64_t deadline_ns)
-{
-	const struct timespec until = timespec_of(deadline_ns);
-	int r = 0;
-
-	atomic_fetch_add(&f->n_waiters, 1);
-	pthread_mutex_lock(&f->lock);
-	while (atomic_load(what) > 0 && r == 0)
-		r = pthread_cond_timedwait(&f->idle_cond, &f->lock, &until);
-	r = atomic_load(what) > 0 ? -ETIMEDOUT : 0;
-	pthread_mutex_unlock(&f->lock);
-	atomic_fetch_sub(&f->n_waiters, 1);
-	return r;
-}
-
 int fuse_file_wait_closed(struct fuse_file *f, uint64_t deadline_ns)
 {
-	return wait_zero(f, &f->n_opens, deadline_ns);
+	return idle_wait_zero(&f->idle, &f->n_opens, deadline_ns);
 }
 
 /* ---- start ------------------------------------------------------------------ */
@@ -241,8 +199,7 @@ static int file_new(struct fuse_file **ret_file, const struct fuse_file_cfg *cfg
 	list_init(&f->reap.node);
 	f->reap.run = reap_run;
 	clock_gettime(CLOCK_REALTIME, &f->born);
-	pthread_mutex_init(&f->lock, NULL);
-	cond_init(&f->idle_cond);
+	idle_init(&f->idle);
 	r = file_take_resources(f, cfg);
 	if (r) {
 		file_destroy(f);
@@ -449,70 +406,6 @@ int fuse_file_open(const struct fuse_file *f, int flags)
 	return fd;
 }
 
-/* A flush of the unit. Two have a hold on it: who waits, and the unit. */
-struct flush_call {
-	struct lu *lu;
-	struct blk_req blk;
-	pthread_mutex_t lock;
-	pthread_cond_t done_cond;
-	bool is_done, is_alone;
-};
-
-static void flush_call_free(struct flush_call *c)
-{
-	pthread_cond_destroy(&c->done_cond);
-	pthread_mutex_destroy(&c->lock);
-	free(c);
-}
-
-static void flush_done(struct blk_req *r)
-{
-	struct flush_call *c = r->user;
-	bool is_alone;
-
-	pthread_mutex_lock(&c->lock);
-	c->is_done = true;
-	is_alone = c->is_alone;
-	pthread_cond_signal(&c->done_cond);
-	pthread_mutex_unlock(&c->lock);
-	if (is_alone)
-		flush_call_free(c);
-}
-
-static void on_loop_flush(void *arg)
-{
-	struct flush_call *c = arg;
-
-	blk_submit(c->lu, &c->blk);
-}
-
-static int flush_unit(struct fuse_file *f, uint64_t deadline_ns)
-{
-	const struct timespec until = timespec_of(deadline_ns);
-	struct flush_call *c = calloc(1, sizeof(*c));
-	bool is_done;
-	int r = 0;
-
-	if (!c)
-		return -ENOMEM;
-	c->lu = f->lu;
-	c->blk = (struct blk_req){.op = BLK_FLUSH, .done = flush_done, .user = c};
-	list_init(&c->blk.node);
-	pthread_mutex_init(&c->lock, NULL);
-	cond_init(&c->done_cond);
-	loop_call(f->loop, on_loop_flush, c);
-	pthread_mutex_lock(&c->lock);
-	while (!c->is_done && r == 0)
-		r = pthread_cond_timedwait(&c->done_cond, &c->lock, &until);
-	is_done = c->is_done;
-	c->is_alone = !is_done;
-	r = is_done ? -fuse_errno(c->blk.result) : -ETIMEDOUT;
-	pthread_mutex_unlock(&c->lock);
-	if (is_done)
-		flush_call_free(c);
-	return r;
-}
-
 struct flush_step {
 	const struct fuse_file *f;
 };
@@ -536,7 +429,7 @@ int fuse_file_flush(struct fuse_file *f, uint64_t deadline_ns)
 
 	if (f->is_mounted && !fuse_file_failed(f) && !f->for_loop)
 		r = apart_run(&a, deadline_ns);
-	return r ? r : flush_unit(f, deadline_ns);
+	return r ? r : -fuse_errno(idle_flush_unit(f->loop, f->lu, deadline_ns));
 }
 
 struct limits_call {
@@ -634,7 +527,7 @@ int fuse_file_stop(struct fuse_file *f, uint64_t deadline_ns)
 		f->is_mounted = false;
 	}
 	loop_call(f->loop, on_loop_unwatch, f);
-	(void)wait_zero(f, &f->n_busy, deadline_ns);
+	(void)idle_wait_zero(&f->idle, &f->n_busy, deadline_ns);
 	return 0;
 }
 

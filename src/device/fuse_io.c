@@ -8,11 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 
 #include "device/fuse_private.h"
-
-#define TRIM_AFTER_NS (30 * NS_PER_S)
 
 int fuse_errno(int result)
 {
@@ -28,16 +25,6 @@ int fuse_errno(int result)
 
 /* ---- the pool ---------------------------------------------------------- */
 
-static void trim_fire(struct loop_timer *t)
-{
-	struct fuse_file *f = CONTAINER_OF(t, struct fuse_file, trim);
-
-	/* Fails for locked memory, which then simply stays. */
-	if (atomic_load(&f->n_busy) == 0)
-		(void)madvise(f->pool, (size_t)FUSE_N_SLOTS * SLOT_BYTES, MADV_DONTNEED);
-	f->is_trimmed = true;
-}
-
 struct fuse_slot *fuse_slot_get(struct fuse_file *f)
 {
 	struct fuse_slot *s = list_first(&f->free_slots, struct fuse_slot, node);
@@ -48,9 +35,7 @@ struct fuse_slot *fuse_slot_get(struct fuse_file *f)
 	atomic_store_explicit(&f->n_busy,
 			      atomic_load_explicit(&f->n_busy, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	if (f->is_trimmed &&
-	    loop_timer_set(f->loop, &f->trim, loop_now_ns(f->loop) + TRIM_AFTER_NS) == 0)
-		f->is_trimmed = false;
+	io_pool_use(&f->pool);
 	return s;
 }
 
@@ -67,8 +52,7 @@ void fuse_slot_put(struct fuse_slot *s)
 		(void)loop_fd_events(f->loop, &f->fd, EPOLLIN);
 	if (n_busy > 0)
 		return;
-	if (atomic_load(&f->n_waiters) > 0)
-		fuse_file_signal(f);
+	idle_changed(&f->idle);
 	if (f->is_orphan)
 		loop_defer(f->loop, &f->reap);
 }
@@ -151,27 +135,21 @@ void fuse_io_flush(struct fuse_file *f, fuse_req_t req)
 
 int fuse_pool_new(struct fuse_file *f)
 {
-	void *pool;
+	int r;
 
 	list_init(&f->free_slots);
 	ranges_init(&f->ranges, f->loop, f->lu, f->limits.block_bytes);
-	f->trim.fire = trim_fire;
-	f->is_trimmed = true;
 	f->slots = calloc(FUSE_N_SLOTS, sizeof(*f->slots));
 	if (!f->slots)
 		return -ENOMEM;
-	pool = mmap(NULL, (size_t)FUSE_N_SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (pool == MAP_FAILED)
-		return -errno;
-	f->pool = pool;
-	/* Children have no use for it, and would make us copy it. */
-	(void)madvise(pool, (size_t)FUSE_N_SLOTS * SLOT_BYTES, MADV_DONTFORK);
+	r = io_pool_new(&f->pool, f->loop, (size_t)FUSE_N_SLOTS * SLOT_BYTES, &f->n_busy);
+	if (r)
+		return r;
 	for (unsigned k = 0; k < FUSE_N_SLOTS; k++) {
 		struct fuse_slot *s = &f->slots[k];
 
 		s->f = f;
-		s->mem = f->pool + (size_t)k * SLOT_BYTES;
+		s->mem = f->pool.mem + (size_t)k * SLOT_BYTES;
 		list_append(&f->free_slots, &s->node);
 	}
 	return 0;
@@ -179,9 +157,7 @@ int fuse_pool_new(struct fuse_file *f)
 
 void fuse_pool_free(struct fuse_file *f)
 {
-	if (f->pool)
-		munmap(f->pool, (size_t)FUSE_N_SLOTS * SLOT_BYTES);
+	io_pool_free(&f->pool);
 	free(f->slots);
-	f->pool = NULL;
 	f->slots = NULL;
 }

@@ -156,7 +156,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	list_remove(&o->node);
 	free(o);
 	atomic_fetch_sub(&f->n_opens, 1);
-	fuse_file_signal(f);
+	idle_signal(&f->idle);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -167,7 +167,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	list_remove(&o->node);
 	free(o);
 	atomic_fetch_sub(&f->n_opens, 1);
-	fuse_file_signal(f);
+	idle_signal(&f->idle);
 	(void)fuse_reply_err(req, 0);
 }
 

@@ -11,12 +11,13 @@
 
 #define FUSE_USE_VERSION 35
 #include <fuse_lowlevel.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include "base/list.h"
 #include "device/fuse_file.h"
+#include "device/idle.h"
+#include "device/io_pool.h"
 #include "device/range.h"
 #include "io/loop.h"
 
@@ -68,7 +69,6 @@ struct fuse_file {
 	bool is_watched;
 	bool is_mounted;       /* control */
 	bool is_orphan;        /* freed with its last request */
-	bool is_trimmed;       /* the pool has given its memory back since it was last used */
 	atomic_bool is_closed; /* the gate */
 	atomic_int *own_tid;   /* who may pass it; shared with children */
 	atomic_bool has_failed;
@@ -77,18 +77,14 @@ struct fuse_file {
 	atomic_uint n_opens;
 
 	struct fuse_slot *slots;
-	uint8_t *pool;
+	struct io_pool pool;
 	struct list free_slots;
 	struct fuse_slot *rx; /* received into, not yet taken by a request */
 	atomic_uint n_busy;
 	struct ranges ranges;
 	struct loop_defer reap; /* the end of an orphan */
-	struct loop_timer trim;
 
-	/* for control threads that wait for n_opens or n_busy */
-	pthread_mutex_t lock;
-	pthread_cond_t idle_cond;
-	atomic_uint n_waiters;
+	struct idle idle; /* for control threads that wait for n_opens or n_busy */
 };
 
 extern const struct fuse_lowlevel_ops fuse_file_ops;
@@ -108,8 +104,5 @@ struct fuse_slot *fuse_slot_get(struct fuse_file *f);
 void fuse_slot_put(struct fuse_slot *s);
 /* What a FUSE user may see of a result: 0 or a positive errno. */
 int fuse_errno(int result);
-
-/* fuse_file.c: wake control threads that wait for opens or requests to end. */
-void fuse_file_signal(struct fuse_file *f);
 
 #endif
