@@ -153,7 +153,12 @@ json_t *hex_text(const void *bytes, size_t n)
 		hex[2 * i] = digits[p[i] >> 4];
 		hex[2 * i + 1] = digits[p[i] & 0xf];
 	}
-	text = json_stringn(hex, 2 * n);
+	/* so the parser's library makes one copy, which it either keeps or does not make */
+	text = json_string("");
+	if (text && json_string_setn(text, hex, 2 * n) < 0) {
+		json_decref(text);
+		text = NULL;
+	}
 	explicit_bzero(hex, 2 * n);
 	free(hex);
 	return text;

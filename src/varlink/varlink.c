@@ -447,10 +447,14 @@ int varlink_call(struct varlink_conn *c, const char *method, json_t *params, jso
 	json_t *call;
 	int r;
 
-	call = json_pack("{s:s, s:o}", "method", method, "parameters",
-			 params ? params : json_object());
-	if (!call)
+	if (!params)
+		params = json_object();
+	call = params ? json_pack("{s:s, s:O}", "method", method, "parameters", params) : NULL;
+	if (!call) {
+		varlink_wipe(params);
 		return -ENOMEM;
+	}
+	json_decref(params);
 	r = msg_send(c, call, timeout_ms);
 	if (r)
 		return r;
