@@ -30,7 +30,19 @@
 #define PORTAL "\"portal\":{\"symbolicName\":\"l\",\"address\":\"192.0.2.1\",\"socket\":3260}"
 #define OPTIONS \
 	"\"loginOptions\":{\"informationSpecified\":32,\"loginFlags\":0,\"username\":\"6162\"}"
-#define SCSI "{\"result\":{\"status\":0,\"data\":\"ffffffff00000200\",\"sense\":\"\"}}"
+/*
+ * A long text comes first, as the service has it: where the parser has no memory to make room for
+ * the last character of a text it goes astray, and 16 characters, those of a LUN, are such a case.
+ */
+#define MAPPING_OBJECT                                                                 \
+	"{\"initiatorName\":\"a-name-that-is-longer-than-16\",\"targetName\":\"t\","   \
+	"\"osDeviceName\":"                                                            \
+	"\"\",\"sessionId\":\"1-"                                                      \
+	"2\","                                                                         \
+	"\"osBusNumber\":0,\"osTargetNumber\":0,\"luns\":[{\"osLun\":0,\"targetLun\":" \
+	"\"0001000000000000\"}]}"
+#define MAPPING "\"mapping\":" MAPPING_OBJECT
+#define SCSI    "{\"result\":{\"status\":0,\"data\":\"ffffffff00000200\",\"sense\":\"\"}}"
 
 static const struct canned {
 	const char *method, *reply;
@@ -57,6 +69,45 @@ static const struct canned {
 	 "{\"devices\":[{\"initiatorInstance\":\"a\",\"targetName\":\"t\",\"scsiPort\":1,"
 	 "\"scsiBus\":0,\"scsiTarget\":0,\"scsiLun\":0,\"deviceType\":0,\"deviceNumber\":-1,"
 	 "\"legacyName\":\"\",\"interfaceName\":\"/dev/disk/by-path/x\"}]}"},
+	{"AddStaticTarget", "{}"},
+	{"RemoveStaticTarget", "{}"},
+	{"ListDiscoveryMechanisms", "{\"mechanisms\":[\"iSNS:a\",\"HBA:b\"]}"},
+	{"GetTargetInformation",
+	 "{\"information\":{\"protocolType\":0,\"targetAlias\":\"a\",\"portalGroups\":[{\"tag\":1,"
+	 "\"portals\":[{\"symbolicName\":\"\",\"address\":\"::1\",\"socket\":1}]}],"
+	 "\"initiatorName\":\"a\",\"targetFlags\":0," MAPPING "," OPTIONS "}}"},
+	{"AddConnection", "{\"connectionId\":\"1-4\"}"},
+	{"RemoveConnection", "{}"},
+	{"ListSessionParameters",
+	 "{\"sessions\":[{\"id\":\"1-2\",\"initialR2T\":false,\"immediateData\":true,\"type\":2,"
+	 "\"dataSequenceInOrder\":true,\"dataPduInOrder\":true,\"errorRecoveryLevel\":0,"
+	 "\"maxOutstandingR2T\":1,\"firstBurstLength\":1,\"maxBurstLength\":1,"
+	 "\"maximumConnections\":1,\"connections\":[{\"id\":\"1-3\",\"state\":1,\"protocol\":6,"
+	 "\"headerDigest\":0,\"dataDigest\":0,\"maxRecvDataSegmentLength\":1,\"authType\":0,"
+	 "\"estimatedThroughput\":0,\"maxDatagramSize\":0}]}]}"},
+	{"ListMappings", "{\"mappings\":[" MAPPING_OBJECT "]}"},
+	{"ListPersistentLogins",
+	 "{\"logins\":[{\"targetName\":\"t\",\"informational\":false,\"initiatorInstance\":\"\","
+	 "\"initiatorPort\":1," PORTAL ",\"securityFlags\":0," MAPPING "," OPTIONS "}]}"},
+	{"RemovePersistentLogin", "{}"},
+	{"BindPersistentDevices", "{}"},
+	{"AddPersistentDevice", "{}"},
+	{"RemovePersistentDevice", "{}"},
+	{"ClearPersistentDevices", "{}"},
+	{"ListPersistentDevices", "{\"paths\":[\"/dev/loop0\"]}"},
+	{"SetChapSecret", "{}"},
+	{"SetRadiusSecret", "{}"},
+	{"SetGroupKey", "{}"},
+	{"SetIkeInfo", "{}"},
+	{"GetIkeInfo", "{\"securityFlags\":3}"},
+	{"SetTunnelAddress", "{}"},
+	{"AddRadiusServer", "{}"},
+	{"RemoveRadiusServer", "{}"},
+	{"ListRadiusServers", "{\"servers\":[\"::1\"]}"},
+	{"AddIsnsServer", "{}"},
+	{"RemoveIsnsServer", "{}"},
+	{"RefreshIsnsServer", "{}"},
+	{"ListIsnsServers", "{\"servers\":[]}"},
 	{"ScsiInquiry", SCSI},
 	{"ScsiReadCapacity", SCSI},
 	{"ScsiReportLuns", SCSI},
@@ -159,6 +210,19 @@ static ISCSI_LOGIN_OPTIONS options = {
 };
 static ISCSI_TARGET_PORTALA portal_a = {.SymbolicName = "l", .Address = "a", .Socket = 1};
 static ISCSI_TARGET_PORTALW portal_w = {.SymbolicName = u"l", .Address = u"a", .Socket = 1};
+static SCSI_LUN_LIST lun = {.OSLUN = 1, .TargetLUN = 0x100};
+static ISCSI_TARGET_MAPPINGA mapping_a = {.LUNCount = 1, .LUNList = &lun};
+static ISCSI_TARGET_MAPPINGW mapping_w = {.LUNCount = 1, .LUNList = &lun};
+static ISCSI_TARGET_PORTAL_GROUPA group_a = {1, {{.Address = "a", .Socket = 1}}};
+static ISCSI_TARGET_PORTAL_GROUPW group_w = {1, {{.Address = u"a", .Socket = 1}}};
+static IKE_AUTHENTICATION_INFORMATION ike = {
+	.AuthMethod = IKE_AUTHENTICATION_PRESHARED_KEY_METHOD,
+	.PsKey = {.IdType = ID_FQDN,
+		  .Id = (PUCHAR) "host",
+		  .IdLengthInBytes = 4,
+		  .Key = (PUCHAR) "0123456789ab",
+		  .KeyLengthInBytes = 12},
+};
 static char name_a[] = "iqn.2026-11.local.disk:1";
 static WCHAR name_w[] = u"iqn.2026-11.local.disk:1";
 static char key[] = "key";
@@ -180,15 +244,17 @@ static char key[] = "key";
 		return name##W args_w;     \
 	}
 
-#define ONE(name, args)                      \
-	static ISDSC_STATUS name##_one(void) \
-	{                                    \
-		UCHAR status;                \
-		ULONG n = 64, n_sense = 18;  \
-		(void)status;                \
-		(void)n;                     \
-		(void)n_sense;               \
-		return name args;            \
+#define ONE(name, args)                       \
+	static ISDSC_STATUS name##_one(void)  \
+	{                                     \
+		UCHAR status;                 \
+		ULONG n_all = sizeof(memory); \
+		ULONG n = 64, n_sense = 18;   \
+		(void)n_all;                  \
+		(void)status;                 \
+		(void)n;                      \
+		(void)n_sense;                \
+		return name args;             \
 	}
 
 #undef GetIScsiInitiatorNodeName
@@ -204,6 +270,26 @@ static char key[] = "key";
 #undef LoginIScsiTarget
 #undef GetIScsiSessionList
 #undef GetDevicesForIScsiSession
+#undef AddISNSServer
+#undef AddIScsiConnection
+#undef AddIScsiStaticTarget
+#undef AddPersistentIScsiDevice
+#undef AddRadiusServer
+#undef GetIScsiIKEInfo
+#undef GetIScsiTargetInformation
+#undef RefreshISNSServer
+#undef RemoveISNSServer
+#undef RemoveIScsiPersistentTarget
+#undef RemoveIScsiStaticTarget
+#undef RemovePersistentIScsiDevice
+#undef RemoveRadiusServer
+#undef ReportActiveIScsiTargetMappings
+#undef ReportISNSServerList
+#undef ReportIScsiPersistentLogins
+#undef ReportPersistentIScsiDevices
+#undef ReportRadiusServerList
+#undef SetIScsiIKEInfo
+#undef SetIScsiTunnelModeOuterAddress
 
 BOTH(GetIScsiInitiatorNodeName, ((PCHAR)memory), ((PWCHAR)memory))
 BOTH(SetIScsiInitiatorNodeName, (name_a), (name_w))
@@ -223,6 +309,57 @@ BOTH(LoginIScsiTarget,
      (name_w, 0, NULL, ISCSI_ANY_INITIATOR_PORT, &portal_w, 0, NULL, &options, 3, key, 0, &id, &id))
 BOTH(GetIScsiSessionList, (&size, &count, (void *)memory), (&size, &count, (void *)memory))
 BOTH(GetDevicesForIScsiSession, (&id, &count, (void *)memory), (&id, &count, (void *)memory))
+BOTH(AddIScsiStaticTarget, (name_a, name_a, 0, 1, &mapping_a, &options, &group_a),
+     (name_w, name_w, 0, 1, &mapping_w, &options, &group_w))
+BOTH(RemoveIScsiStaticTarget, (name_a), (name_w))
+BOTH(AddIScsiConnection, (&id, NULL, 1, &portal_a, 0, &options, 3, key, &id),
+     (&id, NULL, 1, &portal_w, 0, &options, 3, key, &id))
+BOTH(ReportActiveIScsiTargetMappings, (&size, &count, (void *)memory),
+     (&size, &count, (void *)memory))
+BOTH(ReportIScsiPersistentLogins, (&count, (void *)memory, &size), (&count, (void *)memory, &size))
+BOTH(RemoveIScsiPersistentTarget, (NULL, 1u << 31, name_a, &portal_a),
+     (NULL, 1u << 31, name_w, &portal_w))
+BOTH(AddPersistentIScsiDevice, (name_a), (name_w))
+BOTH(RemovePersistentIScsiDevice, (name_a), (name_w))
+BOTH(ReportPersistentIScsiDevices, (&size, (PCHAR)memory), (&size, (PWCHAR)memory))
+BOTH(AddRadiusServer, (name_a), (name_w))
+BOTH(RemoveRadiusServer, (name_a), (name_w))
+BOTH(ReportRadiusServerList, (&size, (PCHAR)memory), (&size, (PWCHAR)memory))
+BOTH(AddISNSServer, (name_a), (name_w))
+BOTH(RemoveISNSServer, (name_a), (name_w))
+BOTH(RefreshISNSServer, (name_a), (name_w))
+BOTH(ReportISNSServerList, (&size, (PCHAR)memory), (&size, (PWCHAR)memory))
+BOTH(SetIScsiIKEInfo, (NULL, 1, &ike, 1), (NULL, 1, &ike, 1))
+BOTH(GetIScsiIKEInfo, (NULL, 1, NULL, &ike), (NULL, 1, NULL, &ike))
+BOTH(SetIScsiTunnelModeOuterAddress, (NULL, 1, name_a, name_a, 1), (NULL, 1, name_w, name_w, 1))
+
+#define INFORMATION(class)                                                               \
+	static ISDSC_STATUS information_##class##_a(void)                                \
+	{                                                                                \
+		ULONG size = sizeof(memory);                                             \
+		return GetIScsiTargetInformationA(name_a, name_a, class, &size, memory); \
+	}                                                                                \
+	static ISDSC_STATUS information_##class##_w(void)                                \
+	{                                                                                \
+		ULONG size = sizeof(memory);                                             \
+		return GetIScsiTargetInformationW(name_w, name_w, class, &size, memory); \
+	}
+
+INFORMATION(ProtocolType)
+INFORMATION(TargetAlias)
+INFORMATION(DiscoveryMechanisms)
+INFORMATION(PortalGroups)
+INFORMATION(PersistentTargetMappings)
+INFORMATION(LoginOptions)
+
+ONE(RemoveIScsiConnection, (&id, &id))
+ONE(GetIScsiSessionListEx, (&n_all, &n, (void *)memory))
+ONE(SetupPersistentIScsiDevices, ())
+ONE(SetupPersistentIScsiVolumes, ())
+ONE(ClearPersistentIScsiDevices, ())
+ONE(SetIScsiInitiatorCHAPSharedSecret, (12, (PUCHAR) "0123456789ab"))
+ONE(SetIScsiInitiatorRADIUSSharedSecret, (12, (PUCHAR) "0123456789ab"))
+ONE(SetIScsiGroupPresharedKey, (12, (PUCHAR) "0123456789ab", 1))
 ONE(GetIScsiVersionInformation, ((void *)memory))
 ONE(LogoutIScsiTarget, (&id))
 ONE(SendScsiInquiry, (&id, 1, 0, 0, &status, &n, memory, &n_sense, memory + 64))
@@ -257,6 +394,39 @@ static const struct call {
 	CALLS(LoginIScsiTarget),
 	CALLS(GetIScsiSessionList),
 	CALLS(GetDevicesForIScsiSession),
+	CALLS(AddIScsiStaticTarget),
+	CALLS(RemoveIScsiStaticTarget),
+	CALLS(AddIScsiConnection),
+	CALLS(ReportActiveIScsiTargetMappings),
+	CALLS(ReportIScsiPersistentLogins),
+	CALLS(RemoveIScsiPersistentTarget),
+	CALLS(AddPersistentIScsiDevice),
+	CALLS(RemovePersistentIScsiDevice),
+	CALLS(ReportPersistentIScsiDevices),
+	CALLS(AddRadiusServer),
+	CALLS(RemoveRadiusServer),
+	CALLS(ReportRadiusServerList),
+	CALLS(AddISNSServer),
+	CALLS(RemoveISNSServer),
+	CALLS(RefreshISNSServer),
+	CALLS(ReportISNSServerList),
+	CALLS(SetIScsiIKEInfo),
+	CALLS(GetIScsiIKEInfo),
+	CALLS(SetIScsiTunnelModeOuterAddress),
+	CALLS(information_ProtocolType),
+	CALLS(information_TargetAlias),
+	CALLS(information_DiscoveryMechanisms),
+	CALLS(information_PortalGroups),
+	CALLS(information_PersistentTargetMappings),
+	CALLS(information_LoginOptions),
+	CALL(RemoveIScsiConnection, 0),
+	CALL(GetIScsiSessionListEx, 0),
+	CALL(SetupPersistentIScsiDevices, 0),
+	CALL(SetupPersistentIScsiVolumes, 0),
+	CALL(ClearPersistentIScsiDevices, 0),
+	CALL(SetIScsiInitiatorCHAPSharedSecret, 0),
+	CALL(SetIScsiInitiatorRADIUSSharedSecret, 0),
+	CALL(SetIScsiGroupPresharedKey, 0),
 	CALL(GetIScsiVersionInformation, 0),
 	CALL(LogoutIScsiTarget, ISDSC_DEVICE_BUSY_ON_SESSION),
 	CALL(SendScsiInquiry, 0),
@@ -323,6 +493,17 @@ static void looking_free(void *p)
 	free(p);
 }
 
+static ISDSC_STATUS (*const taking_secrets[])(void) = {
+	LoginIScsiTarget_a,
+	AddIScsiSendTargetPortal_w,
+	AddIScsiStaticTarget_a,
+	AddIScsiConnection_w,
+	SetIScsiIKEInfo_a,
+	SetIScsiInitiatorCHAPSharedSecret_one,
+	SetIScsiInitiatorRADIUSSharedSecret_one,
+	SetIScsiGroupPresharedKey_one,
+};
+
 /* As long as the service takes, and no longer. */
 static void longest_key(void **state)
 {
@@ -358,6 +539,20 @@ static void no_secret_is_left_in_memory(void **state)
 					   NULL, &options, 0, NULL, 0, &session, &session),
 			 ISDSC_SERVICE_NOT_RUNNING);
 	setenv("ISCSIDSC_SOCKET", path, 1);
+	/* the others that take one, also with one allocation after the other failing */
+	for (size_t i = 0; i < ARRAY_SIZE(taking_secrets); i++)
+		assert_int_equal(taking_secrets[i](), 0);
+	json_set_alloc_funcs(failing_malloc, looking_free);
+	for (size_t i = 0; i < ARRAY_SIZE(taking_secrets); i++) {
+		bool was_reached = true;
+
+		for (long n = 1; was_reached; n++) {
+			n_until_failure = n;
+			taking_secrets[i]();
+			was_reached = n_until_failure == 0;
+			n_until_failure = 0;
+		}
+	}
 	assert_int_equal(n_secrets, 0);
 	assert_true(n_frees > 100);
 
