@@ -56,14 +56,14 @@ static const char first_schema[] =
 	" UNIQUE (node, target, portal, kind, ordinal));";
 
 /* Each entry brings the schema from its index to the next version: append, never change. */
-static const char *const migrations[] = {
+const char *const store_schemas[] = {
 	first_schema,
 	store_mapping_schema,
 	store_security_schema,
 	store_target_schema,
 };
 
-#define SCHEMA_VERSION ((int)ARRAY_SIZE(migrations))
+#define SCHEMA_VERSION ((int)ARRAY_SIZE(store_schemas))
 
 /* ---- opening -------------------------------------------------------------- */
 
@@ -90,7 +90,7 @@ static int migrate(struct store *s, int64_t from)
 	if (r)
 		return r;
 	for (int64_t v = from; r == 0 && v < SCHEMA_VERSION; v++)
-		r = sql_exec(s, migrations[v]);
+		r = sql_exec(s, store_schemas[v]);
 	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d",
 		 APPLICATION_ID, SCHEMA_VERSION);
 	if (r == 0)
@@ -110,6 +110,28 @@ static int seed(struct store *s)
 	snprintf(sql, sizeof(sql),
 		 "INSERT OR IGNORE INTO meta VALUES ('isid_random', %" PRIu32 "), ('next_id', 1)",
 		 random24 & 0xffffff);
+	r = store_begin(s);
+	return r ? r : store_end(s, sql_exec(s, sql));
+}
+
+/*
+ * A service that was killed may leave a journal with nothing to roll back, but with old
+ * pages in it, secrets among them. The next change takes it away, so here is one.
+ */
+static int journal_drop(struct store *s, const char *path)
+{
+	CLEANUP(freep) char *journal = NULL;
+	char sql[64];
+	int r;
+
+	if (asprintf(&journal, "%s-journal", path) < 0) {
+		journal = NULL;
+		return -ENOMEM;
+	}
+	if (access(journal, F_OK) < 0)
+		return 0;
+	/* written also when it is the same already, which a row would not be */
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", SCHEMA_VERSION);
 	r = store_begin(s);
 	return r ? r : store_end(s, sql_exec(s, sql));
 }
@@ -178,11 +200,14 @@ int store_open(struct store **ret, const char *path, char *why, size_t n_why)
 		/* values outside the schema's own may not do anything but be read */
 		sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-		r = sql_exec(s, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;"
+		/* EXTRA: the end of the journal, which is the change's, is on the disk as well */
+		r = sql_exec(s, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
 				"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY");
 	}
 	if (r == 0)
 		r = check_and_migrate(s, empty, detail, sizeof(detail));
+	if (r == 0)
+		r = journal_drop(s, path);
 	if (r) {
 		snprintf(why, n_why, "%s: %s; it was left as it is", path,
 			 detail[0]       ? detail

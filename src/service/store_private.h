@@ -23,6 +23,12 @@ struct store {
 	sqlite3 *db;
 };
 
+/* store.c: each brings the schema from its index to the next version. */
+extern const char *const store_schemas[];
+extern const char store_mapping_schema[];
+extern const char store_security_schema[];
+extern const char store_target_schema[];
+
 /* ---- SQLite in our terms: 0 or -errno ---- */
 
 int sql_errno(int r);
@@ -79,10 +85,6 @@ int store_secret_put(struct store *s, const char *owner, int64_t id, const char 
 /* @ret is not touched when there is none. */
 int store_secret_get(struct store *s, const char *owner, int64_t id, const char *kind,
 		     struct blob *ret);
-
-extern const char store_mapping_schema[];
-extern const char store_security_schema[];
-extern const char store_target_schema[];
 
 /* The mapping of (owner, id), of which there is one or none. */
 int store_mapping_put(struct store *s, const char *owner, int64_t id,
