@@ -6,7 +6,7 @@
 # need_packages NAME...: installs those that are missing, says so, waits a bounded time
 # for another package manager to finish. Fails with what to do when it may not install.
 
-PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev libisal-dev
+PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev libisal-dev libssl-dev
 libfuse3-dev libmount-dev libblkid-dev libsystemd-dev"
 PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
 PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc"

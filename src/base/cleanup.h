@@ -10,6 +10,7 @@
 #define BASE_CLEANUP_H
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define CLEANUP(f) __attribute__((cleanup(f)))
@@ -33,6 +34,14 @@
 static inline void freep(void *p)
 {
 	free(*(void **)p);
+}
+
+/* wipe_free() - free() for what must not be found in memory afterwards. NULL is fine. */
+static inline void wipe_free(void *p, size_t n)
+{
+	if (p)
+		explicit_bzero(p, n);
+	free(p);
 }
 
 /* closep() - close() for CLEANUP: a negative descriptor is left alone. */

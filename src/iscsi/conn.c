@@ -92,8 +92,8 @@ struct iscsi_conn *conn_free(struct iscsi_conn *c)
 	list_remove(&c->node);
 	c->session->n_conns--;
 	login_clear(&c->login);
-	free(c->rx_data);
-	free(c->stage);
+	wipe_free(c->rx_data, c->n_rx_data_room);
+	wipe_free(c->stage, STAGE_BYTES);
 	free(c);
 	return NULL;
 }

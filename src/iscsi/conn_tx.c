@@ -211,7 +211,7 @@ static void slot_drop(struct iscsi_conn *c)
 	c->slot_head = (c->slot_head + 1) % TX_SLOTS;
 	c->n_slots--;
 	c->tx_off = 0;
-	free(t->bytes);
+	wipe_free(t->bytes, t->n_data); /* a login's may answer a challenge */
 	t->bytes = NULL;
 	if (t->task)
 		task_release(t->task);
@@ -243,7 +243,7 @@ void conn_tx_clear(struct iscsi_conn *c)
 		slot_drop(c);
 	while ((q = list_first(&c->control, struct control_pdu, node))) {
 		list_remove(&q->node);
-		free(q->data);
+		wipe_free(q->data, q->pdu.n_data);
 		free(q);
 	}
 	c->n_control = 0;

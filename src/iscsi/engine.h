@@ -136,7 +136,8 @@ struct iscsi_event {
 	enum iscsi_event_kind kind;
 	struct iscsi_conn *conn;
 	struct iscsi_task *task;
-	uint16_t login_status; /* class << 8 | detail, RFC 7143 §11.13.5 */
+	uint16_t login_status; /* class << 8 | detail, RFC 7143 §11.13.5; 0201 also when it is we
+				  who refuse a target that does not prove itself */
 	uint16_t time2wait_s;
 	uint16_t time2retain_s;
 	bool timed_out;

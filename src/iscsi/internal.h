@@ -9,6 +9,7 @@
  *	conn_rx.c   bytes in: framing, digests, where data lands
  *	conn_tx.c   bytes out: which PDU is next, digests
  *	login.c     the login phase
+ *	chap.c      authentication in it
  *
  * Session, connection and task are separate as in the RFC: CmdSN belongs to the
  * session, StatSN to the connection, DataSN to the task or the sequence. A task
@@ -21,6 +22,7 @@
 #include "base/cursor.h"
 #include "base/list.h"
 #include "base/serial.h"
+#include "iscsi/chap.h"
 #include "iscsi/engine.h"
 #include "iscsi/keys.h"
 #include "iscsi/pdu.h"
@@ -108,6 +110,8 @@ struct iscsi_session {
 	uint64_t reset_lun[RESETS_MAX]; /* units that the owner wants reset, in order */
 	unsigned n_resets;
 	uint64_t next_sweep_ns; /* tasks are looked at for timeouts this often at most */
+
+	struct chap_memory challenges;
 
 	/* the one text request */
 	bool text_busy;
@@ -230,12 +234,12 @@ struct login {
 	uint8_t csg;
 	unsigned n_rounds;
 	struct negotiation negotiation;
+	struct chap chap;
 	struct text out; /* what is still to be sent */
 	size_t out_off;
 	struct text in;    /* what came, until the C bit is clear */
 	bool sent_more;    /* our last request had the C bit: an empty answer is due */
 	bool sent_transit; /* and this one the T bit */
-	bool auth_answered;
 	uint32_t itt;
 	uint64_t deadline_ns;
 };

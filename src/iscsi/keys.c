@@ -138,12 +138,15 @@ void text_add_bytes(struct text *t, const void *bytes, size_t n)
 		return;
 	if (t->n + n > t->n_room) {
 		size_t n_room = (t->n + n) * 2;
-		char *grown = realloc(t->bytes, n_room);
+		char *grown = malloc(n_room); /* realloc() would leave a copy of a secret's hash */
 
 		if (!grown) {
 			t->failed = true;
 			return;
 		}
+		if (t->n)
+			memcpy(grown, t->bytes, t->n);
+		wipe_free(t->bytes, t->n_room);
 		t->bytes = grown;
 		t->n_room = n_room;
 	}
@@ -168,7 +171,7 @@ void text_add_number(struct text *t, const char *key, uint32_t value)
 
 void text_clear(struct text *t)
 {
-	free(t->bytes);
+	wipe_free(t->bytes, t->n_room);
 	*t = (struct text){0};
 }
 
@@ -198,6 +201,32 @@ int text_next(char **at, size_t *n_left, const char **ret_key, const char **ret_
 	*n_left -= (size_t)(end + 1 - *at);
 	*at = end + 1;
 	return 1;
+}
+
+bool text_number(const char *s, uint32_t *ret)
+{
+	bool hex = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
+	uint64_t v = 0;
+
+	if (hex)
+		s += 2;
+	if (!*s)
+		return false;
+	for (; *s; s++) {
+		uint32_t d;
+
+		if (*s >= '0' && *s <= '9')
+			d = (uint32_t)(*s - '0');
+		else if (hex && (*s | 32) >= 'a' && (*s | 32) <= 'f')
+			d = (uint32_t)((*s | 32) - 'a' + 10);
+		else
+			return false;
+		v = v * (hex ? 16 : 10) + d;
+		if (v > UINT32_MAX)
+			return false;
+	}
+	*ret = (uint32_t)v;
+	return true;
 }
 
 /* ---- negotiation ------------------------------------------------------- */
@@ -252,33 +281,6 @@ void negotiation_offer(struct negotiation *g, struct text *out)
 		if (r->kind == DECLARE)
 			*member_of(g->result, r) = value_of(g->offer, r);
 	}
-}
-
-/* Decimal or 0x hexadecimal, no sign, nothing behind (RFC 7143 §6.1). */
-static bool number_of(const char *s, uint32_t *ret)
-{
-	bool hex = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
-	uint64_t v = 0;
-
-	if (hex)
-		s += 2;
-	if (!*s)
-		return false;
-	for (; *s; s++) {
-		uint32_t d;
-
-		if (*s >= '0' && *s <= '9')
-			d = (uint32_t)(*s - '0');
-		else if (hex && (*s | 32) >= 'a' && (*s | 32) <= 'f')
-			d = (uint32_t)((*s | 32) - 'a' + 10);
-		else
-			return false;
-		v = v * (hex ? 16 : 10) + d;
-		if (v > UINT32_MAX)
-			return false;
-	}
-	*ret = (uint32_t)v;
-	return true;
 }
 
 static bool boolean_of(const char *s, uint32_t *ret)
@@ -347,7 +349,7 @@ static int take_answer(struct negotiation *g, const struct row *r, const char *v
 		break;
 	case MIN:
 	case MAX:
-		if (!number_of(value, &v) || v < r->min || v > r->max)
+		if (!text_number(value, &v) || v < r->min || v > r->max)
 			return refuse(g, r->name, value, "not a number in the key's range");
 		if (r->kind == MIN ? v > mine : v < mine)
 			return refuse(g, r->name, value, "not what our offer allows");
@@ -399,7 +401,7 @@ static int take_offer(struct negotiation *g, const struct row *r, const char *va
 		break;
 	case MIN:
 	case MAX:
-		if (!number_of(value, &v) || v < r->min || v > r->max)
+		if (!text_number(value, &v) || v < r->min || v > r->max)
 			return refuse(g, r->name, value, "not a number in the key's range");
 		v = (r->kind == MIN) == (v < mine) ? v : mine;
 		text_add_number(reply, r->name, v);
@@ -414,7 +416,7 @@ static int take_declaration(struct negotiation *g, const struct row *r, const ch
 {
 	uint32_t v;
 
-	if (!number_of(value, &v) || v < r->min || v > r->max)
+	if (!text_number(value, &v) || v < r->min || v > r->max)
 		return refuse(g, r->name, value, "not a number in the key's range");
 	if (r->member == __builtin_offsetof(struct iscsi_params, MaxRecvDataSegmentLength))
 		g->result->TargetMaxRecvDataSegmentLength = v;

@@ -64,7 +64,10 @@ struct text {
 void text_add(struct text *t, const char *key, const char *value);
 void text_add_number(struct text *t, const char *key, uint32_t value);
 void text_add_bytes(struct text *t, const void *bytes, size_t n);
-void text_clear(struct text *t); /* frees and zeroes */
+void text_clear(struct text *t); /* wipes, frees and zeroes */
+
+/* Decimal or 0x hexadecimal, no sign, nothing behind, at most 32 bits (RFC 7143 §6.1). */
+bool text_number(const char *s, uint32_t *ret);
 
 #define TEXT_KEY_MAX   63
 #define TEXT_VALUE_MAX 8192

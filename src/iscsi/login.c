@@ -2,8 +2,8 @@
 /*
  * Login phase (RFC 7143 §6.3, §11.12, §11.13)
  *
- * A login goes through the security stage (without authentication so far: the only
- * method offered is None) and the operational stage. Each request asks to move on;
+ * A login goes through the security stage (CHAP, or the method None) and the
+ * operational stage. Each request asks to move on;
  * the target moves when it has answered. Text longer than a PDU is split with the
  * C bit in both directions. The number of rounds is bounded, as is the time.
  *
@@ -18,11 +18,13 @@
 #define LOGIN_SEGMENT  8192 /* MaxRecvDataSegmentLength before it is negotiated */
 #define LOGIN_TEXT_MAX 65536
 #define LOGIN_ROUNDS   64
+#define AUTH_FAILED    0x0201
 
 void login_clear(struct login *l)
 {
 	text_clear(&l->out);
 	text_clear(&l->in);
+	chap_clear(&l->chap);
 }
 
 static uint8_t next_stage(uint8_t csg)
@@ -45,7 +47,7 @@ static void send_request(struct iscsi_conn *c)
 	if (n > LOGIN_SEGMENT)
 		n = LOGIN_SEGMENT;
 	l->sent_more = l->out_off + n < l->out.n;
-	l->sent_transit = !l->sent_more;
+	l->sent_transit = !l->sent_more && (l->csg != STAGE_SECURITY || chap_may_move(&l->chap));
 	p.final = l->sent_transit;
 	p.u.login.more = l->sent_more;
 	p.u.login.csg = l->csg;
@@ -76,6 +78,7 @@ void login_start(struct iscsi_conn *c)
 	}
 	c->negotiated.TargetMaxRecvDataSegmentLength = 0;
 	negotiation_init(&l->negotiation, &cfg->offer, &c->negotiated, cfg->discovery, c->leading);
+	chap_init(&l->chap, &cfg->auth, &c->session->challenges);
 	l->csg = STAGE_SECURITY;
 	l->itt = session_next_itt(c->session);
 	l->deadline_ns = c->now_ns + cfg->login_timeout_ns;
@@ -85,7 +88,7 @@ void login_start(struct iscsi_conn *c)
 	if (cfg->target_name)
 		text_add(&l->out, "TargetName", cfg->target_name);
 	text_add(&l->out, "SessionType", cfg->discovery ? "Discovery" : "Normal");
-	text_add(&l->out, "AuthMethod", "None");
+	text_add(&l->out, "AuthMethod", cfg->auth.n_secret ? "CHAP" : "None");
 	send_request(c);
 }
 
@@ -96,7 +99,6 @@ static const char *status_text(uint16_t status)
 	case 0x0101: return "target moved temporarily";
 	case 0x0102: return "target moved permanently";
 	case 0x0200: return "initiator error";
-	case 0x0201: return "authentication failed or is required";
 	case 0x0202: return "not authorized for this target";
 	case 0x0203: return "no such target";
 	case 0x0204: return "target removed";
@@ -138,31 +140,45 @@ static const char *find_address(char *text, size_t n)
 
 static void on_failure(struct iscsi_conn *c, uint16_t status)
 {
-	const char *to = NULL;
+	const char *to = NULL, *text = status_text(status);
 
+	if (status == AUTH_FAILED)
+		text = chap_refused_text(&c->login.chap);
 	if (status >> 8 == 1 && c->rx.n_data)
 		to = find_address((char *)c->rx_data, c->rx.n_data);
 	if (to && strlen(to) < EVENT_TEXT)
 		fail_with_status(c, ISCSI_EV_REDIRECT, status, to);
 	else
-		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, status, status_text(status));
+		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, status, text);
 }
 
-/* One key of the security stage; others belong to the negotiation. 0 or -EPROTO. */
+/* What chap.c has to say. 0 or -EPROTO after ending the connection. */
+static int judge(struct iscsi_conn *c, int r)
+{
+	struct login *l = &c->login;
+
+	if (r == 0)
+		return 0;
+	if (r == -EPROTO)
+		return conn_violation(c, "%s", l->chap.why);
+	/* To the owner it is the same whether the target refuses us or we refuse the target. */
+	if (r == -EACCES)
+		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, AUTH_FAILED, l->chap.why);
+	else
+		conn_drop(c, "out of memory");
+	return -EPROTO;
+}
+
+/* One key of a response; what is not about authentication belongs to the negotiation. 0 or
+ * -EPROTO. */
 static int take_key(struct iscsi_conn *c, const char *key, const char *value)
 {
 	struct login *l = &c->login;
 
-	if (strcmp(key, "AuthMethod") == 0) {
-		if (l->auth_answered)
-			return conn_violation(c, "AuthMethod=%.32s: negotiated a second time",
-					      value);
-		l->auth_answered = true;
-		if (strcmp(value, "None") != 0)
-			return conn_violation(c, "AuthMethod=%.32s: not one of the values offered",
-					      value);
-		return 0;
-	}
+	if (strcmp(key, "AuthMethod") == 0)
+		return judge(c, chap_on_method(&l->chap, value));
+	if (chap_is_key(key))
+		return judge(c, chap_on_key(&l->chap, key, value));
 	if (strcmp(key, "TargetAddress") == 0 || strcmp(key, "TargetName") == 0)
 		return 0; /* said for information */
 	if (negotiation_take(&l->negotiation, key, value, &l->out))
@@ -202,6 +218,10 @@ static void finish(struct iscsi_conn *c)
 		return;
 	}
 	login_clear(l);
+	/* What has been taken in lies there still. */
+	if (c->rx_data)
+		explicit_bzero(c->rx_data, c->n_rx_data_room);
+	explicit_bzero(c->stage, c->stage_at);
 	c->params = c->negotiated;
 	c->header_digest = c->params.HeaderDigest == ISCSI_DIGEST_CRC32C;
 	c->data_digest = c->params.DataDigest == ISCSI_DIGEST_CRC32C;
@@ -229,6 +249,11 @@ static int check_response(struct iscsi_conn *c)
 	if (p->u.login.csg != l->csg)
 		return conn_violation(c, "Login Response in stage %u, we are in %u", p->u.login.csg,
 				      l->csg);
+	if (p->final && l->csg == STAGE_SECURITY && !chap_may_move(&l->chap)) {
+		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, AUTH_FAILED,
+				 "the target moves on without the authentication that we require");
+		return -EPROTO;
+	}
 	if (p->final && (p->u.login.more || !l->sent_transit))
 		return conn_violation(c, "Login Response moves on before both sides are ready");
 	if (p->final && p->u.login.nsg != next_stage(l->csg))
@@ -278,8 +303,12 @@ void login_on_response(struct iscsi_conn *c)
 		conn_send(c, &next, NULL, 0);
 		return;
 	}
-	if (!l->sent_more && take_text(c))
-		return;
+	if (!l->sent_more) {
+		if (take_text(c))
+			return;
+		if (l->csg == STAGE_SECURITY && judge(c, chap_step(&l->chap, &l->out)))
+			return;
+	}
 	if (p->final) {
 		if (p->u.login.nsg == STAGE_FULL_FEATURE) {
 			finish(c);

@@ -28,21 +28,14 @@
 #define ITT_OTHER        UINT32_C(0x80000000)
 #define ITT_OTHER_MASK   UINT32_C(0x3fffffff)
 
-static void secret_free(const uint8_t *bytes, size_t n)
-{
-	if (bytes)
-		explicit_bzero((void *)(uintptr_t)bytes, n);
-	free((void *)(uintptr_t)bytes);
-}
-
 static void cfg_clear(struct iscsi_session_cfg *cfg)
 {
 	free((char *)(uintptr_t)cfg->initiator_name);
 	free((char *)(uintptr_t)cfg->initiator_alias);
 	free((char *)(uintptr_t)cfg->target_name);
-	secret_free(cfg->auth.name, cfg->auth.n_name);
-	secret_free(cfg->auth.secret, cfg->auth.n_secret);
-	secret_free(cfg->auth.peer_secret, cfg->auth.n_peer_secret);
+	wipe_free((void *)(uintptr_t)cfg->auth.name, cfg->auth.n_name);
+	wipe_free((void *)(uintptr_t)cfg->auth.secret, cfg->auth.n_secret);
+	wipe_free((void *)(uintptr_t)cfg->auth.peer_secret, cfg->auth.n_peer_secret);
 }
 
 /* Half a configuration must not become a login without authentication. */
@@ -156,6 +149,7 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 	text_clear(&s->text_told);
 	free(s->table);
 	free(s->free_itt);
+	explicit_bzero(&s->challenges, sizeof(s->challenges));
 	free(s);
 	return NULL;
 }

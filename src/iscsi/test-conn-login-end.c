@@ -46,7 +46,7 @@ static void own_login_status_has_its_error(void **state)
 	static const uint16_t status[] = {0x0200, 0x0201, 0x0202, 0x0203, 0x0204, 0x0205,
 					  0x0206, 0x0207, 0x0208, 0x0209, 0x020a, 0x020b,
 					  0x0300, 0x0301, 0x0302, 0x03ff, 0x0400, 0xffff};
-	char texts[ARRAY_SIZE(status)][64];
+	char texts[ARRAY_SIZE(status)][128];
 
 	for (size_t i = 0; i < ARRAY_SIZE(status); i++) {
 		struct peer p;
