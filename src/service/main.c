@@ -30,6 +30,7 @@
 #include "base/cleanup.h"
 #include "service/log.h"
 #include "service/options.h"
+#include "service/persistent.h"
 #include "service/rpc.h"
 #include "service/startup.h"
 #include "service/undead.h"
@@ -335,6 +336,7 @@ static void service_free(struct service *sv)
 	struct manager *m = &sv->manager;
 
 	m->reactors = reactors_stop(m->reactors);
+	m->persistent = persistent_free(m->persistent);
 	if (m->lock_made)
 		manager_clear(m);
 	m->store = store_close(m->store);

@@ -26,6 +26,7 @@
 #include "service/target.h"
 #include "service/types.h"
 
+struct persistent;
 struct session;
 
 /*
@@ -63,7 +64,8 @@ struct manager {
 	pthread_mutex_t static_lock; /* before lock: one change of static targets at a time */
 	struct list sessions;        /* struct session, oldest first */
 	struct list families;
-	struct list units; /* struct unit */
+	struct list units;             /* struct unit */
+	struct persistent *persistent; /* the logins kept; NULL: they are not carried out */
 	char node_name[ISCSI_NAME_MAX + 1];
 	uint32_t next_id, n_ids;
 	bool stopping;      /* no new sessions */

@@ -58,6 +58,7 @@ extern const struct rpc_method rpc_device_methods[];
 extern const struct rpc_method rpc_security_methods[];
 extern const struct rpc_method rpc_server_methods[];
 extern const struct rpc_method rpc_target_methods[];
+extern const struct rpc_method rpc_persistent_methods[];
 
 /* rpc_call.c: answers one call. 0; -errno: the connection is to be closed. */
 int rpc_answer(struct manager *m, struct varlink_conn *conn, bool may_change,

@@ -20,9 +20,9 @@ uint32_t rpc_reply(struct rpc *c, json_t *reply)
 static const struct rpc_method *method_find(const char *name)
 {
 	const struct rpc_method *const tables[] = {
-		rpc_node_methods,   rpc_session_methods,  rpc_connection_methods,
-		rpc_device_methods, rpc_security_methods, rpc_server_methods,
-		rpc_target_methods,
+		rpc_node_methods,   rpc_session_methods,    rpc_connection_methods,
+		rpc_device_methods, rpc_security_methods,   rpc_server_methods,
+		rpc_target_methods, rpc_persistent_methods,
 	};
 
 	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "service/log.h"
+#include "service/persistent.h"
 #include "service/portal.h"
 #include "service/removal.h"
 
@@ -15,90 +16,12 @@
 
 /* ---- start ----------------------------------------------------------------------- */
 
-struct start_login {
-	struct manager *m;
-	struct kept_login login;
-};
-
-uint64_t startup_delay_ns(const struct tuning *t, unsigned n)
-{
-	uint64_t delay = t->retry_min_ns;
-
-	while (--n > 0 && delay < t->retry_max_ns)
-		delay *= 2;
-	return delay < t->retry_max_ns ? delay : t->retry_max_ns;
-}
-
-/* One kept login, until there is a session or the service stops. */
-static void start_login(void *arg)
-{
-	struct start_login *sl = arg;
-	struct tuning tuning;
-	uint32_t last = 0;
-
-	config_tuning(sl->m->config, sl->login.target, &tuning);
-	for (unsigned n = 1; !manager_stopping(sl->m); n++) {
-		CLEANUP(refusal_clear) struct refusal why = {0};
-		struct session *s = NULL;
-		uint32_t code = sess_open(&s, sl->m, &sl->login, true, &why);
-
-		sess_put(s);
-		if (code == 0 || code == ISDSC_TARGET_ALREADY_LOGGED_IN)
-			break;
-		/* each reason once, not each attempt */
-		if (code != last)
-			log_warning("stored login to %s: %s; it is tried again", sl->login.target,
-				    why.text);
-		last = code;
-		if (code == ISDSC_REQUEST_NOT_SUPPORTED ||
-		    code == ISDSC_IPSEC_NOT_SUPPORTED_ON_OS) {
-			log_error("stored login to %s: cannot be carried out by this version",
-				  sl->login.target);
-			break;
-		}
-		if (!manager_sleep(sl->m, startup_delay_ns(&tuning, n)))
-			break;
-	}
-	explicit_bzero(sl, sizeof(*sl));
-	free(sl);
-}
-
-static void start_one(struct manager *m, const struct kept_login *login)
-{
-	struct start_login *sl = malloc(sizeof(*sl));
-
-	if (sl) {
-		*sl = (struct start_login){m, *login};
-		if (manager_helper(m, start_login, sl) == 0)
-			return;
-		explicit_bzero(sl, sizeof(*sl));
-		free(sl);
-	}
-	log_error("stored login to %s: no thread for it", login->target);
-}
-
-static void start_logins(struct manager *m)
-{
-	struct kept_login *v = NULL;
-	size_t n = 0;
-	int r = store_load_logins(m->store, &v, &n);
-
-	if (r) {
-		log_error("the stored logins cannot be read: %s", strerror(-r));
-		return;
-	}
-	for (size_t i = 0; i < n; i++)
-		start_one(m, &v[i]);
-	if (v)
-		explicit_bzero(v, n * sizeof(*v));
-	free(v);
-}
-
 static void start_background(void *arg)
 {
 	struct manager *m = arg;
 
 	portal_refresh_all(m);
+	persistent_discovered(m);
 }
 
 void startup_begin(struct manager *m)
@@ -107,8 +30,9 @@ void startup_begin(struct manager *m)
 
 	if (r)
 		log_error("the portals are not asked: %s", strerror(-r));
-	if (m->config->kept_logins)
-		start_logins(m);
+	r = m->config->kept_logins ? persistent_start(m) : 0;
+	if (r)
+		log_error("the stored logins are not carried out: %s", strerror(-r));
 }
 
 /* ---- end ---------------------------------------------------------------------------- */

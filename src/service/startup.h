@@ -13,9 +13,6 @@
  */
 void startup_begin(struct manager *m);
 
-/* The delay after the @n'th failure (from 1) of a kept login. */
-uint64_t startup_delay_ns(const struct tuning *t, unsigned n);
-
 /*
  * Logs out every session, by safe removal, until @timeout_ns have passed; what
  * holds it up is logged, and told to @said. @hurry(arg) true ends the waiting early.

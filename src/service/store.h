@@ -49,9 +49,30 @@ int store_load_portals(struct store *s, struct send_target_portal **ret, size_t 
 
 /* ---- kept logins ---- */
 
-/* Replaces the one with the same key, unless MULTIPATH is in its flags: then each call adds one. */
+/* Replaces the one with the same key, unless MULTIPATH is in its flags: then each call adds one.
+ * What replaces has the row of what it replaces. */
 int store_put_login(struct store *s, const struct kept_login *l);
-int store_load_logins(struct store *s, struct kept_login **ret, size_t *ret_n);
+/*
+ * Calls @each for every one, in the order added first, until it returns other than 0, which
+ * is returned. The store waits meanwhile: @each must not call it.
+ */
+int store_each_login(struct store *s, int (*each)(void *arg, const struct kept_login *l),
+		     void *arg);
+/* @ret holds secrets afterwards. -ENOENT: not kept any more. */
+int store_load_login(struct store *s, int64_t row, struct kept_login *ret);
+
+/* Which logins: of the target; instance "", port ANY_PORT, no portal: whatever they have. */
+struct login_match {
+	char target[ISCSI_NAME_MAX + 1];
+	char instance[INSTANCE_MAX + 1];
+	uint32_t port;
+	bool has_portal;
+	struct portal portal;
+};
+
+/* Removes every one that matches; free() *ret_rows. -ENOENT: none does. */
+int store_delete_logins(struct store *s, const struct login_match *match, int64_t **ret_rows,
+			size_t *ret_n);
 
 /* ---- security: store_security.c ---- */
 

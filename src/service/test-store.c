@@ -173,6 +173,31 @@ static void no_trace_of_a_deleted_secret(void **state)
 	assert_null(memmem(buf, n, secret, sizeof(secret) - 1));
 }
 
+struct logins {
+	struct kept_login *v;
+	size_t n;
+};
+
+static int login_copy(void *arg, const struct kept_login *l)
+{
+	struct logins *all = arg;
+
+	all->v = realloc(all->v, (all->n + 1) * sizeof(*l));
+	assert_non_null(all->v);
+	all->v[all->n++] = *l;
+	return 0;
+}
+
+static int load_logins(struct store *s, struct kept_login **ret, size_t *ret_n)
+{
+	struct logins all = {0};
+	int r = store_each_login(s, login_copy, &all);
+
+	*ret = all.v;
+	*ret_n = all.n;
+	return r;
+}
+
 static void login_again_replaces_unless_multipath(void **state)
 {
 	struct kept_login l = {.target = "iqn.2026-01.a:x", .port = ANY_PORT}, *v = NULL;
@@ -185,7 +210,7 @@ static void login_again_replaces_unless_multipath(void **state)
 	strcpy(l.target, "iqn.2026-01.A:X");
 	l.informational = true;
 	assert_int_equal(store_put_login(s, &l), 0);
-	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(load_logins(s, &v, &n), 0);
 	assert_int_equal(n, 1);
 	assert_true(v[0].informational);
 	assert_false(v[0].has_portal);
@@ -196,7 +221,7 @@ static void login_again_replaces_unless_multipath(void **state)
 	l.options.flags = LOGIN_MULTIPATH;
 	assert_int_equal(store_put_login(s, &l), 0);
 	assert_int_equal(store_put_login(s, &l), 0);
-	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(load_logins(s, &v, &n), 0);
 	assert_int_equal(n, 3);
 	assert_true(v[2].has_options);
 	free(v);
@@ -229,7 +254,7 @@ static void login_keeps_its_mapping(void **state)
 	assert_int_equal(store_put_login(s, &plain), 0);
 	store_close(s);
 	s = opened();
-	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(load_logins(s, &v, &n), 0);
 	assert_int_equal(n, 2);
 	assert_true(v[0].has_mapping);
 	assert_memory_equal(&v[0].mapping, &l.mapping, sizeof(l.mapping));
@@ -238,7 +263,7 @@ static void login_keeps_its_mapping(void **state)
 	/* the one that replaces it has none */
 	l.has_mapping = false;
 	assert_int_equal(store_put_login(s, &l), 0);
-	assert_int_equal(store_load_logins(s, &v, &n), 0);
+	assert_int_equal(load_logins(s, &v, &n), 0);
 	assert_int_equal(n, 2);
 	assert_false(v[0].has_mapping || v[1].has_mapping);
 	free(v);
@@ -347,6 +372,96 @@ static void target_again_replaces_in_place(void **state)
 }
 
 /* ---- identifiers ---- */
+
+static void login_keeps_its_place_and_row(void **state)
+{
+	struct kept_login l = {.target = "iqn.2026-01.a:x", .port = ANY_PORT}, *v = NULL, one;
+	struct store *s = opened();
+	int64_t row;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(store_put_login(s, &l), 0);
+	strcpy(l.target, "iqn.2026-01.a:y");
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(load_logins(s, &v, &n), 0);
+	row = v[0].row;
+	free(v);
+	/* with another secret, as somebody does whose login was refused */
+	strcpy(l.target, "iqn.2026-01.a:x");
+	l.options.password = (struct blob){3, {1, 2, 3}};
+	assert_int_equal(store_put_login(s, &l), 0);
+	assert_int_equal(load_logins(s, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(v[0].row, row);
+	assert_string_equal(v[0].target, "iqn.2026-01.a:x");
+	free(v);
+	assert_int_equal(store_load_login(s, row, &one), 0);
+	assert_int_equal(one.options.password.n, 3);
+	assert_int_equal(store_load_login(s, row + 100, &one), -ENOENT);
+	store_close(s);
+}
+
+static void put_at(struct store *s, const char *instance, uint32_t port, const char *address)
+{
+	struct kept_login l = {.target = "iqn.2026-01.a:x", .port = port};
+
+	strcpy(l.instance, instance);
+	l.has_portal = address[0];
+	strcpy(l.portal.address, address);
+	l.portal.socket = address[0] ? 3260 : 0;
+	assert_int_equal(store_put_login(s, &l), 0);
+}
+
+/* What the five logins of the next test lose to a match. */
+static size_t removed_by(const struct login_match *match)
+{
+	struct store *s = opened();
+	struct kept_login other = {.target = "iqn.2026-01.a:xx", .port = 1}, *v = NULL;
+	int64_t *rows = NULL;
+	size_t n = 0, n_left = 0;
+	int r;
+
+	put_at(s, "", ANY_PORT, "");
+	put_at(s, "", ANY_PORT, "one.example");
+	put_at(s, "", 1, "one.example");
+	put_at(s, "hba", 1, "");
+	put_at(s, "hba", 2, "two.example");
+	assert_int_equal(store_put_login(s, &other), 0);
+	r = store_delete_logins(s, match, &rows, &n);
+	assert_true(r == 0 || (r == -ENOENT && n == 0 && !rows));
+	assert_int_equal(load_logins(s, &v, &n_left), 0);
+	assert_int_equal(n_left, 6 - n);
+	free(v);
+	free(rows);
+	store_close(s);
+	unlink(path);
+	return n;
+}
+
+static void login_removal_matches(void **state)
+{
+	struct login_match m = {.target = "IQN.2026-01.A:x", .port = ANY_PORT};
+	struct login_match none = {.target = "iqn.2026-01.a:y", .port = ANY_PORT};
+
+	(void)state;
+	assert_int_equal(removed_by(&none), 0);
+	assert_int_equal(removed_by(&m), 5);
+	m.port = 1;
+	assert_int_equal(removed_by(&m), 2);
+	strcpy(m.instance, "HBA");
+	assert_int_equal(removed_by(&m), 1);
+	m.port = ANY_PORT;
+	assert_int_equal(removed_by(&m), 2);
+	m.has_portal = true;
+	m.portal = (struct portal){.address = "TWO.example", .socket = 3260};
+	assert_int_equal(removed_by(&m), 1);
+	m.portal.socket = 3261;
+	assert_int_equal(removed_by(&m), 0);
+	strcpy(m.instance, "");
+	m.portal = (struct portal){.address = "one.example", .socket = 3260};
+	assert_int_equal(removed_by(&m), 2);
+}
 
 static void isid_is_stable(void **state)
 {
@@ -561,6 +676,8 @@ int main(void)
 		TEST(no_trace_of_a_deleted_secret),
 		TEST(login_again_replaces_unless_multipath),
 		TEST(login_keeps_its_mapping),
+		TEST(login_keeps_its_place_and_row),
+		TEST(login_removal_matches),
 		TEST(target_survives_reopen),
 		TEST(target_again_replaces_in_place),
 		TEST(isid_is_stable),

@@ -17,8 +17,8 @@
 #include "service/keeper.h"
 #include "service/log.h"
 #include "service/nodename.h"
+#include "service/persistent.h"
 #include "service/refusal.h"
-#include "service/startup.h"
 #include "service/undead.h"
 
 /* ---- ids ------------------------------------------------------------------------- */
@@ -232,11 +232,11 @@ static void start_delays_grow_to_the_limit(void **state)
 	const struct tuning t = {.retry_min_ns = NS_PER_S, .retry_max_ns = 30 * NS_PER_S};
 
 	(void)state;
-	assert_int_equal(startup_delay_ns(&t, 1), NS_PER_S);
-	assert_int_equal(startup_delay_ns(&t, 2), 2 * NS_PER_S);
-	assert_int_equal(startup_delay_ns(&t, 5), 16 * NS_PER_S);
-	assert_int_equal(startup_delay_ns(&t, 6), 30 * NS_PER_S);
-	assert_int_equal(startup_delay_ns(&t, 1000000), 30 * NS_PER_S);
+	assert_int_equal(persistent_delay_ns(&t, 1), NS_PER_S);
+	assert_int_equal(persistent_delay_ns(&t, 2), 2 * NS_PER_S);
+	assert_int_equal(persistent_delay_ns(&t, 5), 16 * NS_PER_S);
+	assert_int_equal(persistent_delay_ns(&t, 6), 30 * NS_PER_S);
+	assert_int_equal(persistent_delay_ns(&t, 1000000), 30 * NS_PER_S);
 }
 
 int main(void)
