@@ -35,8 +35,13 @@ enum key_kind {
 
 enum key_scope {
 	SCOPE_SERVICE,
-	SCOPE_SESSION,
+	SCOPE_ACCESS,
+	SCOPE_SECURITY,
+	SCOPE_SESSION, /* also of [target NAME] */
+	N_SCOPES,
 };
+
+static const char *const scope_names[N_SCOPES] = {"service", "access", "security", "session"};
 
 struct key_row {
 	const char *name;
@@ -59,6 +64,12 @@ static const struct key_row keys[] = {
 	 60 * SECONDS},
 	{"log_level", SCOPE_SERVICE, KEY_LEVEL, C(log_level), 0, 0, LOG_LEVEL_INFO},
 	{"kept_logins", SCOPE_SERVICE, KEY_BOOL, C(kept_logins), 0, 1, 1},
+
+	{"others_may_read", SCOPE_ACCESS, KEY_BOOL, C(others_may_read), 0, 1, 1},
+	{"idle_timeout", SCOPE_ACCESS, KEY_TIME, C(idle_timeout_ns), 0, 86400 * SECONDS,
+	 600 * SECONDS},
+
+	{"chap_md5", SCOPE_SECURITY, KEY_BOOL, C(chap_md5), 0, 1, 1},
 
 	{"hold_time", SCOPE_SESSION, KEY_TIME, T(hold_ns), SECONDS, 86400 * SECONDS, 60 * SECONDS},
 	{"login_timeout", SCOPE_SESSION, KEY_TIME, T(login_timeout_ns), SECONDS, 600 * SECONDS,
@@ -322,6 +333,17 @@ static const struct key_row *key_find(const char *name)
 	return NULL;
 }
 
+static bool scope_find(const char *section, enum key_scope *ret)
+{
+	for (enum key_scope s = 0; s < N_SCOPES; s++) {
+		if (strcmp(scope_names[s], section) == 0) {
+			*ret = s;
+			return true;
+		}
+	}
+	return false;
+}
+
 static int pattern_valid(const char *p)
 {
 	size_t n = strlen(p);
@@ -351,7 +373,7 @@ static int reader_key(void *user, const char *section, const char *name, const c
 	struct config *c = rd->c;
 	const struct key_row *k = key_find(name);
 	const char *target = NULL;
-	enum key_scope scope;
+	enum key_scope scope = SCOPE_SESSION;
 	uint64_t v = 0;
 	char why[300];
 	int r;
@@ -359,12 +381,9 @@ static int reader_key(void *user, const char *section, const char *name, const c
 	(void)section;
 	if (rd->error)
 		return 0;
-	if (strcmp(rd->section, "service") == 0) {
-		scope = SCOPE_SERVICE;
-	} else if (strcmp(rd->section, "session") == 0) {
-		scope = SCOPE_SESSION;
+	if (scope_find(rd->section, &scope)) {
+		/* a section of that name alone */
 	} else if (strncmp(rd->section, "target ", 7) == 0) {
-		scope = SCOPE_SESSION;
 		target = rd->section + 7 + strspn(rd->section + 7, " \t");
 		if (!pattern_valid(target)) {
 			reader_error(rd, -EINVAL, "\"%s\" is not an iSCSI name", target);

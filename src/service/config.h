@@ -6,6 +6,8 @@
  * default; reading, refusing and the manual page follow it. Sections:
  *
  *	[service]       the daemon itself
+ *	[access]        its clients
+ *	[security]      how targets are logged in to
  *	[session]       every session
  *	[target NAME]   sessions to this target, over [session]; NAME may end in "*"
  *
@@ -50,7 +52,10 @@ struct config {
 	uint64_t stop_timeout_ns;
 	uint64_t log_level; /* enum log_level */
 	bool log_level_set;
-	uint64_t kept_logins; /* boolean: carry out stored logins at start */
+	uint64_t kept_logins;     /* boolean: carry out stored logins at start */
+	uint64_t others_may_read; /* boolean: who may not change anything */
+	uint64_t idle_timeout_ns; /* of a connection between two calls; 0: none */
+	uint64_t chap_md5;        /* boolean: offered, after what is better */
 	struct tuning session;
 	struct list overrides; /* of targets, in the order read */
 };

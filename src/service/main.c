@@ -273,6 +273,8 @@ static int service_start(struct service *sv)
 		.mode = (mode_t)sv->config.socket_mode,
 		.group = sv->config.socket_group,
 		.max_clients = (unsigned)sv->config.max_clients,
+		.others_may_read = sv->config.others_may_read,
+		.idle_timeout_ns = sv->config.idle_timeout_ns,
 	};
 	char why[600] = "";
 	int r;

@@ -2,9 +2,10 @@
 /*
  * The varlink server
  *
- * One listening socket, one thread for each connection, within a limit. Who may
- * connect may read; to change something one must be root, the service's own user,
- * or in the group of the socket. The interface is doc/io.iscsidsc.Initiator.varlink,
+ * One listening socket, one thread for each connection, within a limit that is shared
+ * fairly between users. Who may connect may read, unless the configuration says
+ * otherwise; to change something one must be root, the service's own user, or in the
+ * group of the socket. The interface is doc/io.iscsidsc.Initiator.varlink,
  * which is built in and given to whoever asks for it.
  */
 #ifndef SERVICE_RPC_H
@@ -22,6 +23,14 @@ struct rpc_cfg {
 	mode_t mode;
 	const char *group; /* "": the service's own */
 	unsigned max_clients;
+	bool others_may_read;
+	uint64_t idle_timeout_ns; /* between two calls of a client; 0: no bound */
+};
+
+enum rpc_rights {
+	RPC_MAY_NOTHING, /* but ask what we are */
+	RPC_MAY_READ,
+	RPC_MAY_CHANGE,
 };
 
 /* A socket of a dead service at that path is replaced. 0; -EADDRINUSE another service listens
@@ -61,7 +70,7 @@ extern const struct rpc_method rpc_target_methods[];
 extern const struct rpc_method rpc_persistent_methods[];
 
 /* rpc_call.c: answers one call. 0; -errno: the connection is to be closed. */
-int rpc_answer(struct manager *m, struct varlink_conn *conn, bool may_change,
+int rpc_answer(struct manager *m, struct varlink_conn *conn, enum rpc_rights rights,
 	       const struct varlink_request *req);
 
 /* Takes over a finished reply; NULL is a lack of memory. */

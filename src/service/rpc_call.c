@@ -34,13 +34,13 @@ static const struct rpc_method *method_find(const char *name)
 	return NULL;
 }
 
-static uint32_t method_run(struct rpc *c, const struct rpc_method *m)
+static uint32_t method_run(struct rpc *c, const struct rpc_method *m, enum rpc_rights rights)
 {
-	if (!args_known(&c->args, m->params))
-		return c->why.code;
-	if (m->changes && !c->may_change)
+	if (rights < (m->changes ? RPC_MAY_CHANGE : RPC_MAY_READ))
 		return refuse(&c->why, WIN_ACCESS_DENIED,
 			      "only root, the service's user and the socket's group may do this");
+	if (!args_known(&c->args, m->params))
+		return c->why.code;
 	return m->run(c);
 }
 
@@ -56,11 +56,11 @@ static json_t *status_of_refusal(const struct refusal *why)
 			 "holders", json_of_holders(&why->holders));
 }
 
-static int answer_ours(struct manager *m, struct varlink_conn *conn, bool may_change,
+static int answer_ours(struct manager *m, struct varlink_conn *conn, enum rpc_rights rights,
 		       const struct varlink_request *req, const char *name)
 {
 	const struct rpc_method *method = method_find(name);
-	struct rpc c = {.m = m, .may_change = may_change};
+	struct rpc c = {.m = m, .may_change = rights == RPC_MAY_CHANGE};
 	uint32_t code;
 	int r = 0;
 
@@ -68,7 +68,7 @@ static int answer_ours(struct manager *m, struct varlink_conn *conn, bool may_ch
 		return varlink_error(conn, SERVICE ".MethodNotFound",
 				     json_pack("{s:s}", "method", req->method), SEND_TIMEOUT_MS);
 	c.args = (struct args){req->params, &c.why};
-	code = method_run(&c, method);
+	code = method_run(&c, method, rights);
 	if (code) {
 		json_decref(c.reply);
 		c.why.code = code;
@@ -116,14 +116,14 @@ static int answer_service(struct varlink_conn *conn, const struct varlink_reques
 			     json_pack("{s:s}", "method", req->method), SEND_TIMEOUT_MS);
 }
 
-int rpc_answer(struct manager *m, struct varlink_conn *conn, bool may_change,
+int rpc_answer(struct manager *m, struct varlink_conn *conn, enum rpc_rights rights,
 	       const struct varlink_request *req)
 {
 	static const char ours[] = VARLINK_INTERFACE ".", service[] = SERVICE ".";
 	const char *dot = strrchr(req->method, '.');
 
 	if (strncmp(req->method, ours, sizeof(ours) - 1) == 0)
-		return answer_ours(m, conn, may_change, req, req->method + sizeof(ours) - 1);
+		return answer_ours(m, conn, rights, req, req->method + sizeof(ours) - 1);
 	if (strncmp(req->method, service, sizeof(service) - 1) == 0)
 		return answer_service(conn, req, req->method + sizeof(service) - 1);
 	return varlink_error(conn, SERVICE ".InterfaceNotFound",

@@ -37,13 +37,16 @@ struct rpc_server {
 	bool has_group;
 	gid_t group;
 	unsigned max_clients;
+	bool others_may_read;
+	int idle_ms; /* -1: no bound */
 	pthread_t thread;
 	struct log_limit log;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct list clients; /* struct client */
-	unsigned n_clients;
+	unsigned n_clients;  /* threads */
+	unsigned n_places;   /* of them, those that count: not on their way out */
 	bool stopping;
 };
 
@@ -52,7 +55,11 @@ struct client {
 	struct rpc_server *s;
 	struct varlink_conn *conn;
 	uid_t uid;
-	bool may_change;
+	enum rpc_rights rights;
+	/* server->lock */
+	bool out;  /* told to go */
+	bool busy; /* a call is under way */
+	uint64_t since_ns;
 };
 
 /* ---- rights ------------------------------------------------------------------ */
@@ -83,11 +90,11 @@ static bool is_master(uid_t uid)
 	return uid == 0 || uid == geteuid();
 }
 
-static bool may_change(const struct rpc_server *s, int fd, uid_t uid, gid_t gid)
+static enum rpc_rights rights_of(const struct rpc_server *s, int fd, uid_t uid, gid_t gid)
 {
-	if (is_master(uid))
-		return true;
-	return s->has_group && (gid == s->group || in_groups(fd, s->group));
+	if (is_master(uid) || (s->has_group && (gid == s->group || in_groups(fd, s->group))))
+		return RPC_MAY_CHANGE;
+	return s->others_may_read ? RPC_MAY_READ : RPC_MAY_NOTHING;
 }
 
 /* ---- one client ----------------------------------------------------------------- */
@@ -99,14 +106,27 @@ static void client_reject(struct client *c)
 		      json_pack("{s:s}", "parameter", "message"), REJECT_TIMEOUT_MS);
 }
 
+static void client_is(struct client *c, bool busy)
+{
+	pthread_mutex_lock(&c->s->lock);
+	c->busy = busy;
+	c->since_ns = clock_now_ns();
+	pthread_mutex_unlock(&c->s->lock);
+}
+
 static void client_serve(struct client *c)
 {
 	for (;;) {
 		struct varlink_request req;
 		json_t *msg = NULL;
 		/* A client may be idle for long, but not in the middle of a message. */
-		int r = varlink_wait(c->conn, -1);
+		int r = varlink_wait(c->conn, c->s->idle_ms);
 
+		if (r == -ETIMEDOUT) {
+			log_debug("client of uid %u: idle, closed", (unsigned)c->uid);
+			return;
+		}
+		client_is(c, true);
 		if (r == 0) {
 			r = varlink_recv(c->conn, &msg, MESSAGE_MS);
 			if (r == -ETIMEDOUT) {
@@ -119,7 +139,7 @@ static void client_serve(struct client *c)
 		if (r == 0)
 			r = varlink_request_of(&req, msg);
 		if (r == 0)
-			r = rpc_answer(c->s->m, c->conn, c->may_change, &req);
+			r = rpc_answer(c->s->m, c->conn, c->rights, &req);
 		else if (r == -EBADMSG)
 			client_reject(c);
 		if (r && r != -EPIPE)
@@ -127,6 +147,7 @@ static void client_serve(struct client *c)
 				    "client of uid %u: not understood: %s", (unsigned)c->uid,
 				    strerror(-r));
 		varlink_wipe(msg); /* it may have carried a secret */
+		client_is(c, false);
 		if (r)
 			return;
 	}
@@ -142,6 +163,7 @@ static void *client_main(void *arg)
 	client_serve(c);
 	pthread_mutex_lock(&s->lock);
 	list_remove(&c->node); /* from now on nobody shuts its socket down */
+	s->n_places -= !c->out;
 	conn = c->conn;
 	pthread_mutex_unlock(&s->lock);
 	varlink_conn_free(conn);
@@ -167,22 +189,89 @@ static int client_thread(struct client *c)
 	return r;
 }
 
-/*
- * A user other than root and the service's may have half of the places, and all of them
- * together no more than there are: whoever has to put things right gets in. server->lock.
- */
-static bool has_room(const struct rpc_server *s, uid_t uid)
+/* ---- places -------------------------------------------------------------------------- */
+
+static unsigned places_of(const struct rpc_server *s, uid_t uid)
 {
 	const struct client *c;
 	unsigned n = 0;
 
-	if (is_master(uid))
-		return s->n_clients < s->max_clients + KEPT_PLACES;
-	if (s->n_clients >= s->max_clients)
-		return false;
 	list_for_each (c, &s->clients, node)
-		n += c->uid == uid;
-	return n < (s->max_clients + 1) / 2;
+		n += c->uid == uid && !c->out;
+	return n;
+}
+
+/* Of the user with the most places, who has to be one that can be told to go. */
+static uid_t greediest(const struct rpc_server *s, unsigned *ret_n)
+{
+	const struct client *c;
+	uid_t found = 0;
+	unsigned most = 0;
+
+	list_for_each (c, &s->clients, node) {
+		unsigned n = is_master(c->uid) || c->out ? 0 : places_of(s, c->uid);
+
+		if (n > most) {
+			most = n;
+			found = c->uid;
+		}
+	}
+	*ret_n = most;
+	return found;
+}
+
+/* The one that has been idle for longest; when none is, the one that has been at it for longest. */
+static struct client *longest(struct rpc_server *s, uid_t uid)
+{
+	struct client *c, *found = NULL;
+
+	list_for_each (c, &s->clients, node) {
+		if (c->uid != uid || c->out)
+			continue;
+		if (!found || c->busy < found->busy ||
+		    (c->busy == found->busy && c->since_ns < found->since_ns))
+			found = c;
+	}
+	return found;
+}
+
+/* Who has much makes room for who has less. What is under way is still answered. */
+static bool make_room(struct rpc_server *s, uid_t uid, unsigned n_mine)
+{
+	struct client *c;
+	unsigned most;
+	uid_t from = greediest(s, &most);
+
+	if (most <= n_mine + 1)
+		return false;
+	c = longest(s, from);
+	c->out = true;
+	s->n_places--;
+	shutdown(varlink_conn_fd(c->conn), SHUT_RD);
+	log_limited(&s->log, LOG_LEVEL_INFO,
+		    "client of uid %u: closed, to make room for one of uid %u", (unsigned)from,
+		    (unsigned)uid);
+	return true;
+}
+
+/*
+ * A user other than root and the service's may have half of the places, and when all are
+ * taken those who have most give some away. Whoever has to put things right gets in
+ * always. server->lock.
+ */
+static bool has_room(struct rpc_server *s, uid_t uid)
+{
+	unsigned n_mine;
+
+	/* those on their way out still have a thread */
+	if (s->n_clients >= 2 * s->max_clients + KEPT_PLACES)
+		return false;
+	if (is_master(uid))
+		return s->n_places < s->max_clients + KEPT_PLACES;
+	n_mine = places_of(s, uid);
+	if (n_mine >= (s->max_clients + 1) / 2)
+		return false;
+	return s->n_places < s->max_clients || make_room(s, uid, n_mine);
 }
 
 static void client_accept(struct rpc_server *s, int fd)
@@ -203,12 +292,14 @@ static void client_accept(struct rpc_server *s, int fd)
 		r = varlink_conn_peer(c->conn, &pid, &c->uid, &gid);
 	if (r == 0) {
 		varlink_conn_limit(c->conn, MSG_MAX_BYTES);
-		c->may_change = may_change(s, fd, c->uid, gid);
+		c->rights = rights_of(s, fd, c->uid, gid);
+		c->since_ns = clock_now_ns();
 		pthread_mutex_lock(&s->lock);
 		if (s->stopping || !has_room(s, c->uid)) {
 			r = -EUSERS;
 		} else {
 			s->n_clients++;
+			s->n_places++;
 			list_append(&s->clients, &c->node);
 		}
 		pthread_mutex_unlock(&s->lock);
@@ -217,6 +308,7 @@ static void client_accept(struct rpc_server *s, int fd)
 			if (r) {
 				pthread_mutex_lock(&s->lock);
 				s->n_clients--;
+				s->n_places -= !c->out;
 				list_remove(&c->node);
 				pthread_mutex_unlock(&s->lock);
 			}
@@ -334,6 +426,8 @@ int rpc_start(struct rpc_server **ret, const struct rpc_cfg *cfg, char *why, siz
 		return -ENOMEM;
 	s->m = cfg->m;
 	s->max_clients = cfg->max_clients;
+	s->others_may_read = cfg->others_may_read;
+	s->idle_ms = cfg->idle_timeout_ns ? (int)(cfg->idle_timeout_ns / NS_PER_MS) : -1;
 	s->listen_fd = -1;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->path = strdup(cfg->socket_path);

@@ -76,6 +76,9 @@ static void defaults(void **state)
 	assert_int_equal(c.stop_timeout_ns, 60 * NS_PER_S);
 	assert_int_equal(c.socket_mode, 0660);
 	assert_int_equal(c.session.max_units, 1024);
+	assert_int_equal(c.others_may_read, 1);
+	assert_int_equal(c.idle_timeout_ns, 600 * NS_PER_S);
+	assert_int_equal(c.chap_md5, 1);
 	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
 }
 
@@ -101,6 +104,11 @@ static void values(void **state)
 			      "stop_timeout = 2min\n"
 			      "log_level = debug\n"
 			      "kept_logins = no\n"
+			      "[access]\n"
+			      "others_may_read = no\n"
+			      "idle_timeout = 0\n"
+			      "[security]\n"
+			      "chap_md5 = no\n"
 			      "\n"
 			      "[session]\n"
 			      "hold_time = 90\n"
@@ -116,6 +124,9 @@ static void values(void **state)
 	assert_int_equal(c.stop_timeout_ns, 120 * NS_PER_S);
 	assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(c.kept_logins, 0);
+	assert_int_equal(c.others_may_read, 0);
+	assert_int_equal(c.idle_timeout_ns, 0);
+	assert_int_equal(c.chap_md5, 0);
 	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
 	config_tuning(&c, "iqn.2026-01.a:b", &t);
 	assert_int_equal(t.hold_ns, 90 * NS_PER_S);
@@ -196,6 +207,9 @@ static void mistakes(void **state)
 	refused("[session]\nHeaderDigest = md5\n", 2, "HeaderDigest");
 	refused("[session]\nInitialR2T = maybe\n", 2, "InitialR2T");
 	refused("[service]\nsocket_mode = 9\n", 2, "socket_mode");
+	refused("[service]\nidle_timeout = 9\n", 2, "idle_timeout");
+	refused("[access]\nsocket_mode = 0666\n", 2, "socket_mode");
+	refused("[security]\nchap_md5 = maybe\n", 2, "yes or no");
 	refused("[service]\nsocket_mode = 1777\n", 2, "between 0 and 777");
 	refused("[service]\nlog_level = loud\n", 2, "log_level");
 	refused("[service]\nbackend =\n", 2, "backend");

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "io/loop.h"
 #include "service/rpc.h"
 
@@ -29,10 +30,18 @@
 static char dir[64], path[96];
 static struct rpc_server *server;
 
-static int setup(void **state)
+#define IDLE_MS 400
+
+static int server_start(bool others_may_read, unsigned idle_ms)
 {
 	struct rpc_cfg cfg = {
-		.socket_path = path, .mode = 0666, .group = "", .max_clients = PLACES};
+		.socket_path = path,
+		.mode = 0666,
+		.group = "",
+		.max_clients = PLACES,
+		.others_may_read = others_may_read,
+		.idle_timeout_ns = idle_ms * NS_PER_MS,
+	};
 	char why[400];
 
 	strcpy(dir, "/tmp/test-rpc-XXXXXX");
@@ -40,6 +49,21 @@ static int setup(void **state)
 		return -1;
 	snprintf(path, sizeof(path), "%s/s", dir);
 	return rpc_start(&server, &cfg, why, sizeof(why));
+}
+
+static int setup(void **state)
+{
+	return server_start(true, 0);
+}
+
+static int setup_idle(void **state)
+{
+	return server_start(true, IDLE_MS);
+}
+
+static int setup_closed(void **state)
+{
+	return server_start(false, 0);
 }
 
 static int teardown(void **state)
@@ -106,15 +130,22 @@ static void half_a_message_is_not_waited_for(void **state)
 	varlink_conn_free(next);
 }
 
+static bool needs_root(void)
+{
+	if (geteuid() == 0)
+		return true;
+	print_message("skipped: needs root\n");
+	skip();
+	return false;
+}
+
 static void a_crowd_does_not_keep_root_out(void **state)
 {
 	struct varlink_conn *v[PLACES + KEPT], *late;
 	size_t n = 0;
 
-	if (geteuid() != 0) {
-		print_message("skipped: needs root\n");
-		skip();
-	}
+	if (!needs_root())
+		return;
 	for (uid_t uid = 60001; uid <= 60002; uid++) {
 		for (size_t i = 0; i < PLACES / 2; i++) {
 			v[n] = connect_as(uid);
@@ -124,9 +155,6 @@ static void a_crowd_does_not_keep_root_out(void **state)
 		assert_int_equal(ask(late), -EPIPE);
 		varlink_conn_free(late);
 	}
-	late = connect_as(60003);
-	assert_int_equal(ask(late), -EPIPE);
-	varlink_conn_free(late);
 	while (n < PLACES + KEPT) {
 		v[n] = connect_as(0);
 		assert_int_equal(ask(v[n++]), 0);
@@ -139,6 +167,143 @@ static void a_crowd_does_not_keep_root_out(void **state)
 		varlink_conn_free(v[i]);
 }
 
+static bool was_closed(struct varlink_conn *c)
+{
+	json_t *msg;
+
+	return varlink_recv(c, &msg, LONG_MS) == -EPIPE;
+}
+
+static void who_has_much_makes_room(void **state)
+{
+	struct varlink_conn *a[2], *b[2], *third, *fourth, *late;
+
+	if (!needs_root())
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		a[i] = connect_as(60001);
+		assert_int_equal(ask(a[i]), 0);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		b[i] = connect_as(60002);
+		assert_int_equal(ask(b[i]), 0);
+	}
+	/* the other one has now been idle for longer */
+	assert_int_equal(ask(a[0]), 0);
+	third = connect_as(60003);
+	assert_int_equal(ask(third), 0);
+	assert_true(was_closed(a[1]));
+	assert_int_equal(ask(a[0]), 0);
+	/* two for one, one for each of the others: a second one would be greedy */
+	late = connect_as(60003);
+	assert_int_equal(ask(late), -EPIPE);
+	varlink_conn_free(late);
+	fourth = connect_as(60004);
+	assert_int_equal(ask(fourth), 0);
+	assert_true(was_closed(b[0]));
+	/* one for each: now it is full */
+	late = connect_as(60005);
+	assert_int_equal(ask(late), -EPIPE);
+	varlink_conn_free(late);
+	assert_int_equal(ask(a[0]), 0);
+	assert_int_equal(ask(b[1]), 0);
+	assert_int_equal(ask(third), 0);
+	assert_int_equal(ask(fourth), 0);
+	for (size_t i = 0; i < 2; i++) {
+		varlink_conn_free(a[i]);
+		varlink_conn_free(b[i]);
+	}
+	varlink_conn_free(third);
+	varlink_conn_free(fourth);
+}
+
+static void who_is_idle_is_closed(void **state)
+{
+	struct varlink_conn *idle = connect_as(0), *asks = connect_as(0);
+	uint64_t began_ns = clock_now_ns();
+
+	/* several times over the bound, and never idle for as long */
+	while (clock_now_ns() - began_ns < 2 * IDLE_MS * NS_PER_MS) {
+		assert_int_equal(ask(asks), 0);
+		usleep(IDLE_MS * 1000 / 8);
+	}
+	assert_true(was_closed(idle));
+	began_ns = clock_now_ns();
+	assert_int_equal(ask(asks), 0);
+	assert_true(was_closed(asks));
+	assert_true(clock_now_ns() - began_ns >= IDLE_MS * NS_PER_MS);
+	varlink_conn_free(idle);
+	varlink_conn_free(asks);
+}
+
+#define NOT_THERE (-1) /* the method is only planned */
+
+/* The code with which @method is refused to @uid, 0 for none. */
+static json_int_t refusal_of(uid_t uid, const char *method)
+{
+	struct varlink_conn *c = connect_as(uid);
+	json_t *reply = NULL;
+	char *error = NULL;
+	json_int_t code = 0;
+
+	assert_int_equal(varlink_call(c, method, NULL, &reply, &error, LONG_MS), 0);
+	if (error && strcmp(error, "org.varlink.service.MethodNotFound") == 0)
+		code = NOT_THERE;
+	else if (error)
+		code = json_integer_value(json_object_get(reply, "code"));
+	free(error);
+	json_decref(reply);
+	varlink_conn_free(c);
+	return code;
+}
+
+static void others_read(void **state)
+{
+	if (!needs_root())
+		return;
+	assert_int_equal(refusal_of(60001, VARLINK_INTERFACE ".GetVersion"), 0);
+	assert_int_equal(refusal_of(60001, VARLINK_INTERFACE ".SetNodeName"), WIN_ACCESS_DENIED);
+}
+
+static void others_do_not_even_read(void **state)
+{
+	if (!needs_root())
+		return;
+	assert_int_equal(refusal_of(60001, VARLINK_INTERFACE ".GetVersion"), WIN_ACCESS_DENIED);
+	assert_int_equal(refusal_of(60001, VARLINK_INTERFACE ".SetNodeName"), WIN_ACCESS_DENIED);
+	assert_int_equal(refusal_of(60001, "org.varlink.service.GetInfo"), 0);
+	assert_int_equal(refusal_of(0, VARLINK_INTERFACE ".GetVersion"), 0);
+}
+
+/* Every method, not only those that somebody thought of: what is not for reading is refused. */
+static void each_change_needs_rights(void **state)
+{
+	static const char *const reads[] = {"Get", "List", "Scsi", "Subscribe"};
+	const char *at = interface_description;
+	unsigned n = 0;
+
+	if (!needs_root())
+		return;
+	while ((at = strstr(at, "\nmethod "))) {
+		char method[128];
+		bool reading = false;
+		json_int_t code;
+
+		at += 8;
+		snprintf(method, sizeof(method), "%s.%.*s", VARLINK_INTERFACE,
+			 (int)strcspn(at, "("), at);
+		for (size_t i = 0; i < ARRAY_SIZE(reads); i++)
+			reading = reading || strncmp(at, reads[i], strlen(reads[i])) == 0;
+		if (reading)
+			continue;
+		code = refusal_of(60001, method);
+		if (code != WIN_ACCESS_DENIED && code != NOT_THERE)
+			fail_msg("%s is done for everybody", method);
+		n++;
+	}
+	assert_true(n > 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -146,6 +311,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(half_a_message_is_not_waited_for),
 		TEST(a_crowd_does_not_keep_root_out),
+		TEST(who_has_much_makes_room),
+		cmocka_unit_test_setup_teardown(who_is_idle_is_closed, setup_idle, teardown),
+		TEST(others_read),
+		cmocka_unit_test_setup_teardown(others_do_not_even_read, setup_closed, teardown),
+		TEST(each_change_needs_rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,17 @@ def test_others_may_look_but_not_change(make_service):
     assert service.varlink("ListSendTargetPortals")["portals"] == []
 
 
+def test_others_may_not_even_look(make_service):
+    service = make_service("[service]\nsocket_mode = 0666\n[access]\nothers_may_read = no\n")
+    os.chmod(service.directory, 0o755)
+    if subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "test", "-x", bed.CLI], timeout=20).returncode:
+        pytest.skip("the build directory is not readable for others")
+    for args in (("SessionList",), ("ListTargets",), ("ListPersistentTargets",), ("NodeName", "iqn.2026-11.x")):
+        r = as_nobody(service, *args)
+        assert r.returncode == 2 and r.stdout.splitlines()[-1] == "Access is denied. ", r.stdout
+    service.cli("SessionList", check=0)
+
+
 def test_others_may_not_even_connect_by_default(service):
     os.chmod(service.directory, 0o755)
     s = os.stat(service.socket)
