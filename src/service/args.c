@@ -482,20 +482,22 @@ json_t *json_of_options(const struct login_options *o)
 	return j;
 }
 
+json_t *json_of_lun_mapping(const struct lun_mapping *l)
+{
+	char lun[LUN_TEXT_BYTES];
+
+	lun_text(l->target_lun, lun);
+	return json_pack("{s:I, s:s}", "osLun", (json_int_t)l->os_lun, "targetLun", lun);
+}
+
 json_t *json_of_mapping(const struct target_mapping *m)
 {
 	char id[ID_TEXT_BYTES];
 	json_t *v = json_array();
 
 	id_text(&m->session, id);
-	for (uint32_t i = 0; i < m->n_luns; i++) {
-		char lun[LUN_TEXT_BYTES];
-
-		lun_text(m->luns[i].target_lun, lun);
-		json_array_append_new(v,
-				      json_pack("{s:I, s:s}", "osLun",
-						(json_int_t)m->luns[i].os_lun, "targetLun", lun));
-	}
+	for (uint32_t i = 0; i < m->n_luns; i++)
+		json_array_append_new(v, json_of_lun_mapping(&m->luns[i]));
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "initiatorName", m->initiator,
 			 "targetName", m->target, "osDeviceName", m->device, "sessionId", id,
 			 "osBusNumber", (json_int_t)m->bus, "osTargetNumber",

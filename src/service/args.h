@@ -56,6 +56,7 @@ bool arg_connection(const struct args *a, const char *name, struct unique_id *re
 
 json_t *json_of_portal(const char *symbolic, const char *address, unsigned socket);
 json_t *json_of_options(const struct login_options *o); /* without the password */
+json_t *json_of_lun_mapping(const struct lun_mapping *l);
 json_t *json_of_mapping(const struct target_mapping *m);
 json_t *json_of_bytes(const uint8_t *p, size_t n);
 /* Text of others (processes, paths, targets): what is not UTF-8 becomes '?'. */

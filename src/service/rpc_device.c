@@ -13,6 +13,7 @@
 #include "scsi/lun.h"
 #include "scsi/sense.h"
 #include "service/log.h"
+#include "service/mapping.h"
 #include "service/removal.h"
 #include "service/rpc.h"
 #include "service/unit.h"
@@ -30,20 +31,18 @@ static json_t *json_of_path(const struct unit_path *p)
 	const struct unit *u = p->unit;
 	const struct session *s = p->session;
 	char id[ID_TEXT_BYTES], lun[LUN_TEXT_BYTES], unit[320], link[2048] = "";
-	uint32_t number = 0;
 	json_t *j;
 
 	id_text(&s->id, id);
 	snprintf(lun, sizeof(lun), "%016llx", (unsigned long long)p->lun);
 	lu_info_name(&u->info, unit, sizeof(unit));
-	if (!lun_to_number(p->lun, &number))
-		number = (uint32_t)(p->lun >> 48);
 	if (u->dev && p->link[0])
 		snprintf(link, sizeof(link), "%s/by-path/%s", u->m->devices_dir, p->link);
-	j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "initiatorInstance",
-		      HBA_INSTANCE, "targetName", s->target, "sessionId", id, "lun", lun,
-		      "scsiPort", 0, "scsiBus", 0, "scsiTarget", (int)(u->number & 0xff), "scsiLun",
-		      (int)(number & 0xff), "deviceType", u->info.device_type);
+	j = json_pack(
+		"{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:i}", "initiatorInstance", HBA_INSTANCE,
+		"targetName", s->target, "sessionId", id, "lun", lun, "scsiPort", PORT_NUMBER,
+		"scsiBus", (json_int_t)s->os_bus, "scsiTarget", (json_int_t)s->os_target, "scsiLun",
+		(json_int_t)mapping_lun(s->mapping, p->lun), "deviceType", u->info.device_type);
 	json_object_set_new(j, "deviceNumber", json_integer(u->dev ? (int)u->number : -1));
 	json_object_set_new(j, "legacyName",
 			    json_of_foreign(u->dev ? u->backend->path(u->dev) : ""));

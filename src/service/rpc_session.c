@@ -35,13 +35,7 @@ static uint32_t login_now(struct rpc *c, const struct kept_login *l)
 {
 	char session[ID_TEXT_BYTES], connection[ID_TEXT_BYTES];
 	CLEANUP(sess_putp) struct session *s = NULL;
-	uint32_t code;
-
-	if (l->has_mapping && (l->mapping.n_luns > 0 || l->mapping.bus != ANY_NUMBER ||
-			       l->mapping.os_target != ANY_NUMBER))
-		return refuse(&c->why, ISDSC_TARGET_MAPPING_UNAVAILABLE,
-			      "numbers cannot be chosen for a login that is made now");
-	code = sess_open(&s, c->m, l, false, &c->why);
+	uint32_t code = sess_open(&s, c->m, l, false, &c->why);
 	if (code) {
 		log_info("login to %s refused: %s", l->target, c->why.text);
 		return code;

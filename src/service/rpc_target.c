@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Methods about static targets, and about what each mechanism knows of a target
+ * Methods about static targets, about what each mechanism knows of a target, and about
+ * the numbers that targets and units have for the system
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,8 +9,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "service/mapping.h"
 #include "service/rpc.h"
 #include "service/static_target.h"
+#include "service/unit.h"
 
 /* ---- AddStaticTarget -------------------------------------------------------------- */
 
@@ -171,6 +174,50 @@ static uint32_t get_target_information(struct rpc *c)
 	return rpc_reply(c, json_pack("{s:o}", "information", information));
 }
 
+/* ---- ListMappings ---------------------------------------------------------------------- */
+
+static json_t *json_of_numbers(struct session *s)
+{
+	const struct target_mapping head = {
+		.initiator = HBA_INSTANCE,
+		.device = PORT_DEVICE,
+		.session = s->id,
+		.bus = s->os_bus,
+		.os_target = s->os_target,
+	};
+	const struct unit_path *p;
+	json_t *j = json_of_mapping(&head), *luns = json_object_get(j, "luns");
+
+	json_object_set_new(j, "targetName", json_string(s->target));
+	pthread_mutex_lock(&s->m->lock);
+	list_for_each (p, &s->paths, in_session) {
+		const struct lun_mapping l = {p->lun, mapping_lun(s->mapping, p->lun)};
+
+		if (p->unit->dev)
+			json_array_append_new(luns, json_of_lun_mapping(&l));
+	}
+	pthread_mutex_unlock(&s->m->lock);
+	return j;
+}
+
+static uint32_t list_mappings(struct rpc *c)
+{
+	struct session **v;
+	json_t *array;
+	size_t n;
+	int r = sess_list_all(c->m, &v, &n);
+
+	if (r)
+		return refuse_errno(&c->why, r, "the sessions could not be listed");
+	array = json_array();
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i]->informational)
+			json_array_append_new(array, json_of_numbers(v[i]));
+	}
+	sess_put_all(v, n);
+	return rpc_reply(c, json_pack("{s:o}", "mappings", array));
+}
+
 const struct rpc_method rpc_target_methods[] = {
 	{"AddStaticTarget", true,
 	 "targetName targetAlias targetFlags persist mapping loginOptions portalGroup",
@@ -178,5 +225,6 @@ const struct rpc_method rpc_target_methods[] = {
 	{"RemoveStaticTarget", true, "targetName", remove_static_target},
 	{"ListDiscoveryMechanisms", false, "targetName", list_discovery_mechanisms},
 	{"GetTargetInformation", false, "targetName discoveryMechanism", get_target_information},
+	{"ListMappings", false, "", list_mappings},
 	{0},
 };

@@ -6,6 +6,7 @@
 #include "scsi/lun.h"
 #include "service/keeper.h"
 #include "service/log.h"
+#include "service/mapping.h"
 
 #define FAMILY_WAIT_NS (30 * NS_PER_S)
 
@@ -91,7 +92,7 @@ bool sess_scan(struct session *s)
 			ok = false;
 			break;
 		}
-		if (has_path(s, luns[i]))
+		if (has_path(s, luns[i]) || !mapping_wants(s->mapping, luns[i]))
 			continue;
 		if (n_paths >= s->tuning.max_units) {
 			n_left_out++;

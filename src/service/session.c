@@ -8,8 +8,11 @@
 #include <sys/random.h>
 
 #include "base/cleanup.h"
+#include "service/addresses.h"
 #include "service/log.h"
+#include "service/mapping.h"
 #include "service/portal.h"
+#include "service/static_target.h"
 
 #define KEEPER_STACK   (512u << 10)
 #define LOGIN_GUARD_NS (15 * NS_PER_S) /* beyond what the initiator itself promises */
@@ -108,6 +111,7 @@ static void sess_free(struct session *s)
 		family_put(s->m, s->family);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
+	free(s->mapping);
 	free(s);
 }
 
@@ -358,82 +362,23 @@ void sess_end(struct session *s)
 /* ---- logging in
  * ---------------------------------------------------------------------------------- */
 
-struct login_addrs {
-	struct tcp_addr v[INITIATOR_MAX_ADDRS];
-	unsigned n;
-	struct portal first;
-};
-
-static int addrs_add(struct login_addrs *a, const char *host, uint16_t port)
-{
-	int n;
-
-	if (a->n >= INITIATOR_MAX_ADDRS)
-		return 0;
-	n = tcp_resolve(host, port, a->v + a->n, INITIATOR_MAX_ADDRS - a->n);
-	if (n < 0)
-		return n;
-	a->n += (unsigned)n;
-	return 0;
-}
-
-/* Every portal that the target is known by, in the order learnt. */
-static uint32_t addrs_of_target(struct login_addrs *a, struct manager *m, const char *target,
-				struct refusal *why)
-{
-	CLEANUP(freep) struct target_portal *v = NULL;
-	size_t n = 0;
-	int r, error = 0;
-
-	pthread_mutex_lock(&m->lock);
-	r = target_table_portals(&m->targets, target, -1, &v, &n);
-	pthread_mutex_unlock(&m->lock);
-	if (r == -ENOMEM)
-		return refuse_errno(why, r, "the portals of the target could not be listed");
-	if (r || n == 0)
-		return refuse(why, ISDSC_NO_PORTAL_SPECIFIED,
-			      "no portal was given, and none is known for %s", target);
-	for (size_t i = 0; i < n; i++) {
-		r = addrs_add(a, v[i].address, v[i].socket);
-		if (r)
-			error = r;
-		if (a->n > 0 && !a->first.address[0]) {
-			snprintf(a->first.address, sizeof(a->first.address), "%s", v[i].address);
-			a->first.socket = v[i].socket;
-		}
-	}
-	if (a->n == 0)
-		return refuse(why, ISDSC_DNS_NAME_UNRESOLVED,
-			      "no portal of %s has an address that can be resolved: %s", target,
-			      strerror(-error));
-	return 0;
-}
-
-static uint32_t addrs_find(struct login_addrs *a, struct manager *m, const struct kept_login *l,
-			   struct refusal *why)
-{
-	int r;
-
-	*a = (struct login_addrs){0};
-	if (!l->has_portal)
-		return addrs_of_target(a, m, l->target, why);
-	r = addrs_add(a, l->portal.address, l->portal.socket);
-	if (r)
-		return refuse(why, r == -ENOMEM ? WIN_NOT_ENOUGH_MEMORY : ISDSC_DNS_NAME_UNRESOLVED,
-			      "\"%s\" cannot be resolved: %s", l->portal.address,
-			      r == -ENOENT ? "no such host" : strerror(-r));
-	a->first = l->portal;
-	return 0;
-}
-
 static struct session *sess_new(struct manager *m, const struct kept_login *l,
 				struct family *family)
 {
-	struct session *s = calloc(1, sizeof(*s));
+	CLEANUP(freep) struct target_mapping *mapping = NULL;
+	struct session *s;
 
+	if (l->has_mapping && !l->informational) {
+		mapping = malloc(sizeof(*mapping));
+		if (!mapping)
+			return NULL;
+		*mapping = l->mapping;
+	}
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->m = m;
+	s->mapping = TAKE(mapping);
 	s->n_refs = 1;
 	list_init(&s->node);
 	list_init(&s->paths);
@@ -505,6 +450,10 @@ static uint32_t sess_enter(struct session *s, struct refusal *why)
 	if (code == 0) {
 		snprintf(s->node_name, sizeof(s->node_name), "%s", m->node_name);
 		s->ordinal = ordinal_free(m, s);
+		if (!s->informational)
+			code = mapping_take(s, why);
+	}
+	if (code == 0) {
 		list_append(&m->sessions, &s->node);
 		s->n_refs++; /* the table's */
 		if (!s->multipath && !s->informational)
@@ -645,6 +594,19 @@ static int keeper_start(struct session *s)
 	return r;
 }
 
+/* A target calls itself something at its login only. */
+static void learn_alias(struct session *s)
+{
+	struct initiator_status st;
+
+	sess_status(s, &st);
+	if (!st.params.TargetAlias[0])
+		return;
+	pthread_mutex_lock(&s->m->lock);
+	target_table_set_alias(&s->m->targets, s->target, st.params.TargetAlias);
+	pthread_mutex_unlock(&s->m->lock);
+}
+
 static uint32_t sess_login(struct session *s, const struct kept_login *l,
 			   const struct login_addrs *addrs, struct refusal *why)
 {
@@ -659,6 +621,7 @@ static uint32_t sess_login(struct session *s, const struct kept_login *l,
 	code = sess_first_login(s, why);
 	if (code)
 		return code;
+	learn_alias(s);
 	s->wants |= s->informational ? 0 : WANT_SCAN;
 	s->scanned = s->informational;
 	s->paused = true; /* no device before the session can be seen */
@@ -689,48 +652,37 @@ static void wait_devices(struct session *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-uint32_t sess_open(struct session **ret, struct manager *m, const struct kept_login *login,
-		   bool from_store, struct refusal *why)
+/* As sess_open(), with all that is known about how. */
+static uint32_t sess_open_as(struct session **ret, struct manager *m, const struct kept_login *l,
+			     struct refusal *why)
 {
-	char name[ISCSI_NAME_MAX + 1];
 	struct login_addrs addrs;
-	struct family *family;
-	struct session *s;
-	const char *known;
+	struct family *family = family_get(m, l->target);
+	struct session *s = family ? sess_new(m, l, family) : NULL;
 	uint32_t code;
 
-	pthread_mutex_lock(&m->lock);
-	known = target_table_find(&m->targets, login->target);
-	snprintf(name, sizeof(name), "%s", known ? known : login->target);
-	pthread_mutex_unlock(&m->lock);
-	if (!known && !from_store)
-		return refuse(why, ISDSC_TARGET_NOT_FOUND,
-			      "target %s is not known; add a portal that tells of it",
-			      login->target);
-	code = demands_check(login->security_flags, &login->options, why);
-	if (code)
-		return code;
-
-	family = family_get(m, name);
-	s = family ? sess_new(m, login, family) : NULL;
 	if (!s) {
 		if (family)
 			family_put(m, family);
 		return refuse_errno(why, -ENOMEM, "the session could not be made");
 	}
-	snprintf(s->target, sizeof(s->target), "%s", name);
-	if (login->has_portal)
-		snprintf(s->isid_portal, sizeof(s->isid_portal), "%s:%u", login->portal.address,
-			 login->portal.socket);
+	snprintf(s->target, sizeof(s->target), "%s", l->target);
+	if (l->has_portal)
+		snprintf(s->isid_portal, sizeof(s->isid_portal), "%s:%u", l->portal.address,
+			 l->portal.socket);
 	code = sess_enter(s, why);
 	if (code) {
 		sess_put(s);
 		return code;
 	}
-	code = addrs_find(&addrs, m, login, why);
+	code = addrs_find(&addrs, m, l, why);
 	if (code == 0) {
+		if (addrs.n_left_out > 0)
+			log_warning("session %s: %u addresses of its portals are left out: %u are "
+				    "tried",
+				    s->target, addrs.n_left_out, addrs.n);
 		s->portal = addrs.first;
-		code = sess_login(s, login, &addrs, why);
+		code = sess_login(s, l, &addrs, why);
 	}
 	sess_entered(s);
 	if (code) {
@@ -741,4 +693,27 @@ uint32_t sess_open(struct session **ret, struct manager *m, const struct kept_lo
 	wait_devices(s);
 	*ret = s;
 	return 0;
+}
+
+uint32_t sess_open(struct session **ret, struct manager *m, const struct kept_login *login,
+		   bool from_store, struct refusal *why)
+{
+	struct kept_login *l = malloc(sizeof(*l));
+	uint32_t code = 0;
+
+	if (!l)
+		return refuse_errno(why, -ENOMEM, "the session could not be made");
+	*l = *login;
+	if (!static_target_complete(m, l) && !from_store)
+		code = refuse(why, ISDSC_TARGET_NOT_FOUND,
+			      "target %s is not known; add a portal that tells of it, or the "
+			      "target itself",
+			      l->target);
+	if (code == 0)
+		code = demands_check(l->security_flags, &l->options, why);
+	if (code == 0)
+		code = sess_open_as(ret, m, l, why);
+	explicit_bzero(l, sizeof(*l));
+	free(l);
+	return code;
 }

@@ -204,6 +204,34 @@ uint32_t static_target_remove(struct manager *m, const char *name, struct refusa
 	return 0;
 }
 
+/* Options of nothing but zeroes say as little as none. */
+static bool says_nothing(const struct kept_login *l)
+{
+	return !l->has_options || (l->options.specified == 0 && l->options.flags == 0);
+}
+
+bool static_target_complete(struct manager *m, struct kept_login *l)
+{
+	const struct static_target *s;
+	const char *known;
+
+	pthread_mutex_lock(&m->lock);
+	known = target_table_find(&m->targets, l->target);
+	s = target_table_static(&m->targets, l->target);
+	if (known)
+		snprintf(l->target, sizeof(l->target), "%s", known);
+	if (s && s->has_options && says_nothing(l)) {
+		l->has_options = true;
+		l->options = s->options;
+	}
+	if (s && s->mapping && !l->has_mapping) {
+		l->has_mapping = true;
+		l->mapping = *s->mapping;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return known != NULL;
+}
+
 static int load_one(void *arg, struct static_target *s)
 {
 	struct manager *m = arg;

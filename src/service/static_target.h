@@ -35,6 +35,14 @@ int static_target_merge(struct static_target **ret, const struct static_target *
 /* @s is taken over in every case. */
 uint32_t static_target_add(struct manager *m, struct static_target *s, struct refusal *why);
 uint32_t static_target_remove(struct manager *m, const char *name, struct refusal *why);
+/**
+ * static_target_complete() - what a login leaves open, as the static entry has it
+ * @l:  login options and mapping are filled in where the login has none; the name is
+ *      spelt as the table spells it
+ *
+ * Return: whether the target is known at all.
+ */
+bool static_target_complete(struct manager *m, struct kept_login *l);
 /* Those of the store into the manager's table, at the start. 0 or -errno. */
 int static_targets_load(struct manager *m);
 

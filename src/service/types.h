@@ -38,6 +38,7 @@
 
 #define LOGIN_REQUIRE_IPSEC 0x01u
 #define LOGIN_MULTIPATH     0x02u
+#define LOGIN_HOPPING       0x08u
 #define LOGIN_RADIUS        0x30u /* either of the two RADIUS flags */
 
 #define SECURITY_VALID      0x01u

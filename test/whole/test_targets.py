@@ -5,10 +5,13 @@ import os
 
 import pytest
 
-from bed import Refused
+import peer
+from bed import Refused, free_port, wait_for
 
 NAME = "iqn.2026-11.test.whole:disk"
 HIDE, MERGE = 2, 4
+MULTIPATH, HOPPING = 2, 8
+FAST = "[session]\nretry_min = 100ms\nretry_max = 500ms\nconnect_timeout = 2\n"
 ANY = 0xFFFFFFFF
 STATIC = "Static:*"
 TARGET_NOT_FOUND, NO_MECHANISM, MAPPING_UNAVAILABLE, NO_PORTAL = 0xEFFF0029, 0xEFFF0045, 0xEFFF0020, 0xEFFF003C
@@ -181,3 +184,272 @@ def test_instance_of_each_mechanism(service, tgt, make_tgt):
     service.varlink("RemoveStaticTarget", targetName=NAME)
     assert mechanisms(service) == [sendtargets(tgt.port), sendtargets(other.port)]
     assert targets(service) == [NAME]
+
+
+# ---- logging in ------------------------------------------------------------
+
+
+def login(service, name=NAME, informational=False, **more):
+    return service.varlink("Login", targetName=name, informational=informational, initiatorPort=ANY, securityFlags=0,
+                           **{"persistent": False, **more})["sessionId"]  # fmt: skip
+
+
+def options(flags=0, **more):
+    return {"informationSpecified": 0, "loginFlags": flags, **more}
+
+
+def logout(service, session):
+    service.logout(session)
+
+
+def second_portal(tgt):
+    port = free_port()
+    tgt.admin("--op", "new", "--mode", "portal", "--param", "portal=127.0.0.1:%d" % port)
+    return port
+
+
+def drop_portal(tgt, port):
+    """Nobody listens there any more, and who is connected is cut off."""
+    tgt.admin("--op", "delete", "--mode", "portal", "--param", "portal=127.0.0.1:%d" % port)
+
+
+def cut_off(tgt):
+    """Every connection of the first target."""
+    out = tgt.admin("--lld", "iscsi", "--op", "show", "--mode", "conn", "--tid", "1").out
+    sid = None
+    for line in out.splitlines():
+        word = line.split()
+        if word[:1] == ["Session:"]:
+            sid = word[1]
+        elif word[:1] == ["Connection:"]:
+            tgt.admin("--lld", "iscsi", "--op", "delete", "--mode", "conn", "--tid", "1", "--sid", sid, "--cid", word[1])
+
+
+def connected_to(service):
+    return [c["targetSocket"] for s in service.sessions() for c in s["connections"]]
+
+
+def test_static_without_portal_and_login_with_one(service, tgt):
+    refused(service, TARGET_NOT_FOUND, "Login", targetName=NAME, informational=True, initiatorPort=ANY, securityFlags=0,
+            persistent=False, portal=portal(tgt.port))  # fmt: skip
+    enter(service)
+    refused(service, NO_PORTAL, "Login", targetName=NAME, informational=False, initiatorPort=ANY, securityFlags=0, persistent=False)
+    session = login(service, portal=portal(tgt.port, symbolic="x"))
+    assert service.device(session)
+    # the session stays when the entry goes
+    service.varlink("RemoveStaticTarget", targetName=NAME)
+    assert len(service.sessions()) == 1 and targets(service) == []
+    logout(service, session)
+
+
+def test_static_with_a_wrong_portal(make_service, tgt):
+    service = make_service(FAST)
+    nobody = free_port()
+    enter(service, portalGroup=[portal(nobody)])
+    with pytest.raises(Refused) as e:
+        login(service)
+    assert e.value.parameters["name"] == "ISDSC_CONNECTION_FAILED"
+    # the right one beside it, by MERGE: both are tried
+    enter(service, flags=MERGE, portalGroup=[portal(tgt.port)])
+    session = login(service)
+    assert connected_to(service) == [tgt.port]
+    logout(service, session)
+
+
+def test_stored_options_are_used_and_given_ones_win(service, tgt):
+    def digests():
+        p = service.varlink("ListSessionParameters")["sessions"][-1]["connections"][0]
+        return p["headerDigest"], p["dataDigest"]
+
+    tgt.setting("HeaderDigest", "CRC32C,None")
+    tgt.setting("DataDigest", "CRC32C,None")
+    stored = {"informationSpecified": 3, "loginFlags": MULTIPATH, "headerDigest": 1, "dataDigest": 1}
+    enter(service, loginOptions=stored, portalGroup=[portal(tgt.port)])
+    session = login(service)
+    assert digests() == (1, 1)
+    # a structure of zeroes is as good as none; and the stored flag lets a second session in
+    other = login(service, loginOptions=options())
+    assert digests() == (1, 1)
+    logout(service, other)
+    other = login(service, loginOptions={"informationSpecified": 1, "loginFlags": MULTIPATH, "headerDigest": 0})
+    assert digests()[0] == 0
+    logout(service, other)
+    logout(service, session)
+
+
+def test_hidden_options_count_for_a_discovered_target(service, tgt):
+    tgt.setting("HeaderDigest", "CRC32C,None")
+    enter(service, flags=HIDE, loginOptions={"informationSpecified": 1, "loginFlags": 0, "headerDigest": 1})
+    discover(service, tgt.port)
+    session = login(service)
+    assert service.varlink("ListSessionParameters")["sessions"][0]["connections"][0]["headerDigest"] == 1
+    logout(service, session)
+
+
+def test_alias_is_learnt_at_the_login(service, make_peer):
+    def serve(connection):
+        request, _ = peer.read_pdu(connection)
+        text = b"TargetAlias=a disk in the cellar\0TargetPortalGroupTag=1\0"
+        if request[1] & 0x80 and request[1] & 3 == 3:
+            connection.sendall(peer.login_response(request, text))
+        else:
+            connection.sendall(peer.login_response(request, text))
+            request, _ = peer.read_pdu(connection)
+            connection.sendall(peer.login_response(request, stat_sn=1))
+        peer.hang(connection)
+
+    target = make_peer(serve)
+    portals = make_peer(peer.discovery_answers(b"TargetName=%s\0TargetAddress=127.0.0.1:%d,1\0" % (NAME.encode(), target.port)))
+    discover(service, portals.port)
+    assert information(service, sendtargets(portals.port))["targetAlias"] == ""
+    session = login(service, informational=True)
+    assert information(service, sendtargets(portals.port))["targetAlias"] == "a disk in the cellar"
+    target.close()
+    service.varlink("Logout", sessionId=session)
+    assert information(service, sendtargets(portals.port))["targetAlias"] == "a disk in the cellar"
+
+
+# ---- portals that die --------------------------------------------------------
+
+
+@pytest.mark.parametrize("hopping", (False, True))
+def test_given_portal_is_dead_at_login(make_service, tgt, hopping):
+    service = make_service(FAST)
+    discover(service, tgt.port)
+    more = dict(portal=portal(free_port()), loginOptions=options(HOPPING if hopping else 0))
+    if not hopping:
+        with pytest.raises(Refused) as e:
+            login(service, **more)
+        assert e.value.parameters["name"] == "ISDSC_CONNECTION_FAILED"
+        return
+    session = login(service, **more)
+    assert connected_to(service) == [tgt.port]
+    logout(service, session)
+
+
+def test_hopping_when_the_portal_dies_under_the_session(make_service, tgt):
+    service = make_service(FAST)
+    second = second_portal(tgt)
+    discover(service, second)
+    enter(service)
+    stays = login(service, informational=True, portal=portal(tgt.port))
+    hops = login(service, portal=portal(tgt.port), loginOptions=options(HOPPING))
+    assert connected_to(service) == [tgt.port, tgt.port]
+    drop_portal(tgt, tgt.port)
+    cut_off(tgt)
+
+    def state(session):
+        return next(s for s in service.sessions() if s["id"] == session)
+
+    wait_for(lambda: state(hops)["state"] == "up" and connected_to(service) == [second], 20, "the second portal: " + service.log())
+    assert state(stays)["state"] == "down"
+    assert service.device(hops)
+    logout(service, hops)
+    service.varlink("Logout", sessionId=stays)
+
+
+# ---- mappings ------------------------------------------------------------------
+
+
+def lun(number):
+    return "%016x" % (number << 48)
+
+
+def wanted(bus=ANY, target=ANY, luns=()):
+    names = {"initiatorName": "", "targetName": "", "osDeviceName": "", "sessionId": "0-0"}
+    return {**names, "osBusNumber": bus, "osTargetNumber": target, "luns": [{"osLun": o, "targetLun": lun(t)} for o, t in luns]}
+
+
+def in_force(service):
+    return service.varlink("ListMappings")["mappings"]
+
+
+@pytest.fixture
+def three(make_tgt):
+    """A target with three disks."""
+    t = make_tgt()
+    t.target(NAME)
+    for n in (1, 2, 3):
+        t.lun(n)
+    return t
+
+
+def test_two_of_three_units_with_numbers_of_their_own(service, three):
+    discover(service, three.port)
+    session = login(service, mapping=wanted(2, 9, ((70, 3), (0, 1))))
+    devices = service.devices(session)
+    assert [(d["lun"], d["scsiPort"], d["scsiBus"], d["scsiTarget"], d["scsiLun"]) for d in devices] == [(lun(1), 0, 2, 9, 0), (lun(3), 0, 2, 9, 70)]
+    assert all(d["legacyName"] for d in devices)
+    assert in_force(service) == [{
+        "initiatorName": "Root\\ISCSIPRT\\0000_0", "targetName": NAME, "osDeviceName": "\\\\.\\Scsi0:", "sessionId": session,
+        "osBusNumber": 2, "osTargetNumber": 9, "luns": [{"osLun": 0, "targetLun": lun(1)}, {"osLun": 70, "targetLun": lun(3)}],
+    }]  # fmt: skip
+    # looking again does not bring the third
+    service.cli("RefreshTargetPortal", "127.0.0.1", three.port, check=0)
+    three.lun(4)
+    assert len(service.devices(session)) == 2
+    logout(service, session)
+    assert in_force(service) == []
+
+
+def test_numbers_without_a_mapping(service, three):
+    discover(service, three.port)
+    first = login(service)
+    second = login(service, loginOptions=options(MULTIPATH))
+    third = login(service, informational=True, loginOptions=options(MULTIPATH))
+    assert [(m["sessionId"], m["osBusNumber"], m["osTargetNumber"]) for m in in_force(service)] == [(first, 0, 0), (second, 0, 1)]
+    assert [u["osLun"] for u in in_force(service)[0]["luns"]] == [1, 2, 3]
+    assert [(d["scsiBus"], d["scsiTarget"], d["scsiLun"]) for d in service.devices(second)] == [(0, 1, n) for n in (1, 2, 3)]
+    logout(service, first)
+    # the number that became free is given out again
+    fourth = login(service, loginOptions=options(MULTIPATH))
+    assert [(m["sessionId"], m["osTargetNumber"]) for m in in_force(service)] == [(second, 1), (fourth, 0)]
+    for session in (second, third, fourth):
+        logout(service, session)
+
+
+def test_numbers_of_another_session_are_refused(service, three):
+    discover(service, three.port)
+    first = login(service, mapping=wanted(1, 4))
+    more = dict(targetName=NAME, initiatorPort=ANY, securityFlags=0, persistent=False, loginOptions=options(MULTIPATH))
+    refused(service, MAPPING_UNAVAILABLE, "Login", informational=False, mapping=wanted(1, 4), **more)
+    assert len(service.sessions()) == 1
+    # one number open: it finds a free one beside the other
+    second = login(service, loginOptions=options(MULTIPATH), mapping=wanted(ANY, 4))
+    third = login(service, loginOptions=options(MULTIPATH), mapping=wanted(1, ANY))
+    assert [(m["osBusNumber"], m["osTargetNumber"]) for m in in_force(service)] == [(1, 4), (0, 4), (1, 0)]
+    # without devices nothing is presented, so no number is asked for
+    info = service.varlink("Login", informational=True, mapping=wanted(1, 4), **more)["sessionId"]
+    service.varlink("Logout", sessionId=info)
+    logout(service, first)
+    again = login(service, loginOptions=options(MULTIPATH), mapping=wanted(1, 4))
+    for session in (second, third, again):
+        logout(service, session)
+
+
+def test_mapping_of_the_static_target_is_used(service, three):
+    enter(service, mapping=wanted(ANY, 3, ((8, 2),)), portalGroup=[portal(three.port)])
+    session = login(service)
+    assert [(d["lun"], d["scsiTarget"], d["scsiLun"]) for d in service.devices(session)] == [(lun(2), 3, 8)]
+    logout(service, session)
+    # one that is given with the call counts instead
+    session = login(service, mapping=wanted())
+    assert [d["scsiLun"] for d in service.devices(session)] == [1, 2, 3]
+    assert in_force(service)[0]["osTargetNumber"] == 0
+    logout(service, session)
+
+
+def test_mapping_of_a_kept_login_is_honoured_at_the_start(service, three):
+    enter(service, persist=True)
+    assert login(service, persistent=True, portal=portal(three.port), mapping=wanted(6, 5, ((300, 3),))) == "0-0"
+    restart(service)
+    wait_for(lambda: service.devices() and service.devices()[0]["legacyName"], 20, "the device")
+    assert [(d["lun"], d["scsiBus"], d["scsiTarget"], d["scsiLun"]) for d in service.devices()] == [(lun(3), 6, 5, 300)]
+    assert service.stop() == 0
+
+
+def test_unit_that_is_named_and_not_there(service, three):
+    discover(service, three.port)
+    session = login(service, mapping=wanted(luns=((1, 77),)))
+    assert service.devices(session) == [] and in_force(service)[0]["luns"] == []
+    logout(service, session)

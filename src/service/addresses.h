@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a session connects to
+ *
+ * The portal that was asked for, and with the flag that allows hopping the other
+ * portals of the target after it; or all that are known. Those of the same portal
+ * group come before the others: there a session is taken up again, elsewhere the
+ * target begins a new one.
+ */
+#ifndef SERVICE_ADDRESSES_H
+#define SERVICE_ADDRESSES_H
+
+#include "initiator/initiator.h"
+#include "service/manager.h"
+
+struct login_addrs {
+	struct tcp_addr v[INITIATOR_MAX_ADDRS];
+	unsigned n;
+	unsigned n_left_out; /* for want of room */
+	struct portal first; /* as asked for; where any would do, the first one that counts */
+};
+
+/* May it connect to other portals than the one that it was given? */
+bool addrs_may_change(const struct kept_login *l);
+
+/* Names are looked up: manager->lock not held. 0, or a code with @why. */
+uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kept_login *l,
+		    struct refusal *why);
+
+#endif
