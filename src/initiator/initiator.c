@@ -293,6 +293,15 @@ static void redirect(struct initiator *i, uint16_t status, const char *to)
 	initiator_note(i, "redirected %s to %s", forever ? "permanently" : "temporarily", to);
 }
 
+/* At the same address, at once; the engine says so once in a session. */
+static void login_once_more(struct initiator *i, const char *why)
+{
+	i->state = INITIATOR_CONNECTING;
+	park(i, &i->phase_timer);
+	initiator_wake(i);
+	initiator_note(i, "%s", why);
+}
+
 /* Why the connection has ended just now. */
 static int transport_error(const struct initiator *i)
 {
@@ -440,7 +449,10 @@ static void on_conn_end(struct initiator *i, const struct iscsi_event *ev, const
 	case INITIATOR_LOGGING_IN:
 		error = login_error(i, ev);
 		sock_close(i);
-		attempt_failed(i, error, ev->login_status, true, text);
+		if (ev->again)
+			login_once_more(i, text);
+		else
+			attempt_failed(i, error, ev->login_status, true, text);
 		break;
 	case INITIATOR_UP:
 	case INITIATOR_VERIFYING: session_lost(i, text, ev->time2wait_s); break;

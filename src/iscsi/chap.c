@@ -87,7 +87,11 @@ size_t chap_hash_size(uint8_t hash)
 
 static bool is_offered(const struct chap *c, const struct hash *h)
 {
-	return (h->number != CHAP_MD5 || c->auth->allow_md5) && chap_hash_size(h->number);
+	if (h->number == CHAP_MD5 && !c->auth->allow_md5)
+		return false;
+	if (h->number == CHAP_SHA256 && c->memory->no_sha256)
+		return false;
+	return chap_hash_size(h->number) != 0;
 }
 
 /* ---- binary values ----------------------------------------------------- */
@@ -217,7 +221,19 @@ const char *chap_refused_text(const struct chap *c)
 	case CHAP_ANSWERED:
 	case CHAP_OVER: break;
 	}
-	return "authentication failed: the target does not accept this CHAP name and secret";
+	return c->auth->mutual ? "authentication failed: the target does not accept this CHAP name "
+				 "and secret, "
+				 "or is not set up for mutual CHAP"
+			       : "authentication failed: the target does not accept this CHAP name "
+				 "and secret";
+}
+
+bool chap_misread(struct chap *c)
+{
+	if (c->state != CHAP_ANSWERED || c->hash != CHAP_SHA256 || c->memory->no_sha256)
+		return false;
+	c->memory->no_sha256 = true;
+	return true;
 }
 
 /* ---- states ------------------------------------------------------------ */

@@ -36,8 +36,13 @@ enum chap_hash {
 #define CHAP_CHALLENGE_MAX 1024
 #define CHAP_REMEMBERED    8
 
-/* Challenges of ours, of every connection of a session: none may come back as the target's. */
+/*
+ * What a session remembers. The challenges are ours, of every connection: none may come
+ * back as the target's. An older generation of targets (tgt, IET, SCST) knows SHA-1 by the
+ * number 7, which is SHA-256's, and finds our answer too long; then 7 is left out.
+ */
 struct chap_memory {
+	bool no_sha256;
 	uint8_t challenge[CHAP_REMEMBERED][CHAP_HASH_MAX];
 	uint8_t n[CHAP_REMEMBERED];
 	unsigned next;
@@ -82,8 +87,13 @@ int chap_on_method(struct chap *c, const char *value);
 int chap_on_key(struct chap *c, const char *key, const char *value);
 int chap_step(struct chap *c, struct text *out);
 
-/* What status 0201 means now and what to do about it. */
+/* What a refusal of the target means now and what to do about it. */
 const char *chap_refused_text(const struct chap *c);
+/*
+ * The target calls our request a mistake (status 0200). True: it may have meant another hash,
+ * and the next login, which will leave that out, is worth trying; once in a session.
+ */
+bool chap_misread(struct chap *c);
 
 /* Size of the hash's result; 0: not one of ours, or switched off in this system. */
 size_t chap_hash_size(uint8_t hash);

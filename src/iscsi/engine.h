@@ -141,6 +141,7 @@ struct iscsi_event {
 	uint16_t time2wait_s;
 	uint16_t time2retain_s;
 	bool timed_out;
+	bool again; /* LOGIN_FAILED: the next login says something else and is worth one at once */
 	uint64_t lun;
 	const char *text; /* valid until the next engine call */
 	size_t n_text;

@@ -18,6 +18,7 @@
 #define LOGIN_SEGMENT  8192 /* MaxRecvDataSegmentLength before it is negotiated */
 #define LOGIN_TEXT_MAX 65536
 #define LOGIN_ROUNDS   64
+#define MISTAKE        0x0200
 #define AUTH_FAILED    0x0201
 
 void login_clear(struct login *l)
@@ -116,15 +117,21 @@ static const char *status_text(uint16_t status)
 	}
 }
 
-static void fail_with_status(struct iscsi_conn *c, enum iscsi_event_kind kind, uint16_t status,
-			     const char *text)
+static void fail_with(struct iscsi_conn *c, enum iscsi_event_kind kind, uint16_t status, bool again,
+		      const char *text)
 {
 	struct queued_event *q = session_event(c->session, kind, c);
 
 	q->ev.login_status = status;
+	q->ev.again = again;
 	snprintf(q->text, sizeof(q->text), "%s", text);
 	conn_move(c, CONN_LOGIN_FAILED);
 	conn_bury(c);
+}
+
+static void fail_with_status(struct iscsi_conn *c, uint16_t status, const char *text)
+{
+	fail_with(c, ISCSI_EV_LOGIN_FAILED, status, false, text);
 }
 
 /* TargetAddress out of a redirect's text; the text is spoilt. */
@@ -140,16 +147,21 @@ static const char *find_address(char *text, size_t n)
 
 static void on_failure(struct iscsi_conn *c, uint16_t status)
 {
+	struct chap *chap = &c->login.chap;
 	const char *to = NULL, *text = status_text(status);
 
-	if (status == AUTH_FAILED)
-		text = chap_refused_text(&c->login.chap);
+	/* Some call it a mistake of ours when they know none of the hashes. */
+	if (status == AUTH_FAILED || (status == MISTAKE && chap->state == CHAP_HASHES))
+		text = chap_refused_text(chap);
 	if (status >> 8 == 1 && c->rx.n_data)
 		to = find_address((char *)c->rx_data, c->rx.n_data);
 	if (to && strlen(to) < EVENT_TEXT)
-		fail_with_status(c, ISCSI_EV_REDIRECT, status, to);
+		fail_with(c, ISCSI_EV_REDIRECT, status, false, to);
+	else if (status == MISTAKE && chap_misread(chap))
+		fail_with(c, ISCSI_EV_LOGIN_FAILED, status, true,
+			  "the target does not know SHA-256 by its number: once more without it");
 	else
-		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, status, text);
+		fail_with_status(c, status, text);
 }
 
 /* What chap.c has to say. 0 or -EPROTO after ending the connection. */
@@ -163,7 +175,7 @@ static int judge(struct iscsi_conn *c, int r)
 		return conn_violation(c, "%s", l->chap.why);
 	/* To the owner it is the same whether the target refuses us or we refuse the target. */
 	if (r == -EACCES)
-		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, AUTH_FAILED, l->chap.why);
+		fail_with_status(c, AUTH_FAILED, l->chap.why);
 	else
 		conn_drop(c, "out of memory");
 	return -EPROTO;
@@ -250,7 +262,7 @@ static int check_response(struct iscsi_conn *c)
 		return conn_violation(c, "Login Response in stage %u, we are in %u", p->u.login.csg,
 				      l->csg);
 	if (p->final && l->csg == STAGE_SECURITY && !chap_may_move(&l->chap)) {
-		fail_with_status(c, ISCSI_EV_LOGIN_FAILED, AUTH_FAILED,
+		fail_with_status(c, AUTH_FAILED,
 				 "the target moves on without the authentication that we require");
 		return -EPROTO;
 	}

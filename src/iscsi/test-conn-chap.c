@@ -600,6 +600,56 @@ static void own_login_status_0201_says_what_to_do(void **state)
 	refusal_says(3, "does not accept this CHAP name and secret");
 }
 
+/* The status of a mistake where we have answered with @hash: is it worth another login? */
+static void misread(struct peer *p, const struct seen *u, bool again)
+{
+	struct pdu r = login_grant(p, u);
+	const struct peer_event *e;
+
+	r.u.login.status_class = 2;
+	r.final = false;
+	peer_send(p, r, NULL, 0);
+	e = peer_expect_event(p, ISCSI_EV_LOGIN_FAILED);
+	assert_int_equal(e->ev.login_status, 0x0200);
+	assert_int_equal(e->ev.again, again);
+	p->c = conn_free(p->c);
+	p->statsn = 77;
+}
+
+/* Targets that take 7 for SHA-1: one more login, without it, and no third. */
+static void unh_chap_1_5_target_with_old_numbers(void **state)
+{
+	struct peer p;
+	const struct seen *u;
+
+	chap_peer(&p, false);
+	p.cfg.auth.allow_md5 = true;
+	u = chap_begin_answer(&p, "7");
+	misread(&p, u, true);
+	peer_connect(&p);
+	u = chap_to_hashes(&p);
+	assert_string_equal(login_said(u, "CHAP_A"), "8,6,5");
+	CHAP_SAY(&p, u, false, "CHAP_A=5\0CHAP_I=39\0CHAP_C=" CHAP_HIS_HEX "\0");
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	chap_check(u, 5, CHAP_HIS_ID, his_challenge, sizeof(his_challenge));
+	misread(&p, u, false);
+	/* What we do not offer any more is not taken. */
+	peer_connect(&p);
+	u = chap_to_hashes(&p);
+	CHAP_SAY(&p, u, false, "CHAP_A=7\0CHAP_I=39\0CHAP_C=" CHAP_HIS_HEX "\0");
+	chap_expect_violation(&p, "CHAP_A");
+
+	for (int hash = 5; hash <= 8; hash++) {
+		char text[2] = {(char)('0' + hash)};
+
+		chap_peer(&p, false);
+		p.cfg.auth.allow_md5 = true;
+		u = chap_begin_answer(&p, text);
+		misread(&p, u, hash == 7);
+		peer_close(&p);
+	}
+}
+
 /* ---- sessions ------------------------------------------------------------ */
 
 static void unh_chap_5_10_discovery_session(void **state)
@@ -646,6 +696,7 @@ int main(void)
 		cmocka_unit_test(unh_chap_5_8_proof_that_nobody_asked_for),
 		cmocka_unit_test(unh_chap_5_9_target_that_moves_on_later),
 		cmocka_unit_test(own_login_status_0201_says_what_to_do),
+		cmocka_unit_test(unh_chap_1_5_target_with_old_numbers),
 		cmocka_unit_test(unh_chap_5_10_discovery_session),
 	};
 
