@@ -130,6 +130,7 @@ static int start(struct discovery *d, uint64_t end_ns)
 		.loop = d->loop,
 		.session.initiator_name = cfg->initiator_name,
 		.session.discovery = true,
+		.session.auth = cfg->auth,
 		.session.logout_timeout_ns = LOGOUT_TIMEOUT_NS,
 		.session.task_timeout_ns = d->timeout_ns,
 		.connect_timeout_ns = CONNECT_TIMEOUT_NS,

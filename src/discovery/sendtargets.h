@@ -36,6 +36,7 @@ struct sendtargets_cfg {
 	const char *host; /* for resolving and for records without an address */
 	uint16_t port;
 	uint32_t header_digest, data_digest; /* enum iscsi_digest_offer */
+	struct iscsi_auth auth;              /* all zero: none */
 	const char *ask;                     /* "All", or a target's name */
 	uint64_t timeout_ns;                 /* for everything; 0: 30 s */
 };

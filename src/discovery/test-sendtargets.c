@@ -5,7 +5,6 @@
  * With TGT_SH in the environment a real tgtd is asked too.
  */
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,6 +19,7 @@
 #include "base/cleanup.h"
 #include "discovery/sendtargets.h"
 #include "initiator/test-fake.h"
+#include "initiator/test-tgt.h"
 
 struct world {
 	struct loop *loop;
@@ -212,38 +211,34 @@ static void questions_that_cannot_be_asked(void **state)
 
 /* ---- tgtd -------------------------------------------------------------- */
 
+/* A discovery target of its own for each test that wants one. */
+static void tgt_begin(struct world *w, struct tgt *t)
+{
+	int r;
+
+	*t = (struct tgt){.dir = "/tmp/test-sendtargets-XXXXXX"};
+	if (!getenv("TGT_SH"))
+		skip();
+	assert_non_null(mkdtemp(t->dir));
+	r = tgt_run(t, "start", "");
+	if (r == TGT_SKIPPED)
+		skip();
+	assert_int_equal(r, 0);
+	w->cfg.port = t->port;
+}
+
 static void asks_tgt(void **state)
 {
 	struct world *w = *state;
-	const char *script = getenv("TGT_SH");
-	char dir[] = "/tmp/test-sendtargets-XXXXXX", cmd[PATH_MAX + 100], line[300];
-	char target[256] = "";
-	unsigned port = 0;
-	FILE *f;
-	int status;
+	struct tgt t;
 
-	if (!script)
-		skip();
-	assert_non_null(mkdtemp(dir));
-	snprintf(cmd, sizeof(cmd), "TGT_OWNER=%d %s start %s", (int)getpid(), script, dir);
-	f = popen(cmd, "re");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		(void)sscanf(line, "TGT_PORT=%u", &port);
-		(void)sscanf(line, "TGT_TARGET=%255s", target);
-	}
-	status = pclose(f);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(status, 0);
-
-	w->cfg.port = (uint16_t)port;
+	tgt_begin(w, &t);
 	assert_int_equal(run(w), 0);
 	assert_int_equal(w->found.n_targets, 1);
-	assert_string_equal(w->found.targets[0].name, target);
+	assert_string_equal(w->found.targets[0].name, t.target);
 	assert_int_equal(w->found.targets[0].n_portals, 1);
 	assert_string_equal(w->found.targets[0].portals[0].address, "127.0.0.1");
-	assert_int_equal(w->found.targets[0].portals[0].port, port);
+	assert_int_equal(w->found.targets[0].portals[0].port, t.port);
 	assert_int_equal(w->found.targets[0].portals[0].tpgt, 1);
 	discovered_clear(&w->found);
 
@@ -253,8 +248,59 @@ static void asks_tgt(void **state)
 	assert_int_equal(w->found.n_targets, 1);
 	discovered_clear(&w->found);
 
-	snprintf(cmd, sizeof(cmd), "%s stop %s", script, dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(tgt_run(&t, "stop", ""), 0);
+}
+
+static void count(void *bytes, size_t n)
+{
+	static uint8_t next;
+
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)bytes)[i] = next++;
+}
+
+/* tgtd challenges for discovery, too, when it has an account for it. */
+static void asks_tgt_with_chap(void **state)
+{
+	struct world *w = *state;
+	struct tgt t;
+
+	tgt_begin(w, &t);
+	tgt_adm(&t, "--lld iscsi --op new --mode account --user alice --password alicesecret12");
+	tgt_adm(&t, "--lld iscsi --op new --mode account --user target --password targetsecret9");
+	tgt_adm(&t, "--op bind --mode account --user alice");
+	run_failing(w, -EREMOTEIO);
+	assert_int_equal(w->failure.login_status, 0x0201);
+
+	w->cfg.auth = (struct iscsi_auth){
+		.name = (const uint8_t *)"alice",
+		.n_name = 5,
+		.secret = (const uint8_t *)"alicesecret12",
+		.n_secret = 13,
+		.peer_secret = (const uint8_t *)"targetsecret9",
+		.n_peer_secret = 13,
+		.required = true,
+		.allow_md5 = true,
+		.random = count,
+	};
+	assert_int_equal(run(w), 0);
+	assert_int_equal(w->found.n_targets, 1);
+	discovered_clear(&w->found);
+
+	w->cfg.auth.mutual = true;
+	run_failing(w, -EREMOTEIO);
+	assert_int_equal(w->failure.login_status, 0x0201);
+	assert_non_null(strstr(w->failure.text, "not set up for mutual CHAP"));
+	tgt_adm(&t, "--op bind --mode account --user target --outgoing");
+	assert_int_equal(run(w), 0);
+	assert_int_equal(w->found.n_targets, 1);
+	discovered_clear(&w->found);
+	w->cfg.auth.mutual = false;
+
+	w->cfg.auth.secret = (const uint8_t *)"alicesecret13";
+	run_failing(w, -EREMOTEIO);
+	assert_int_equal(w->failure.login_status, 0x0201);
+	assert_int_equal(tgt_run(&t, "stop", ""), 0);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -269,6 +315,7 @@ int main(void)
 		T(login_failures),
 		T(questions_that_cannot_be_asked),
 		T(asks_tgt),
+		T(asks_tgt_with_chap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

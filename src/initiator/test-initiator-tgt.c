@@ -24,48 +24,18 @@
 #include "base/cleanup.h"
 #include "base/cursor.h"
 #include "initiator/test-client.h"
+#include "initiator/test-tgt.h"
 
 #define LUN_1      (UINT64_C(1) << 48) /* peripheral addressing */
 #define BLOCK      512
 #define MAX_BLOCKS 128 /* of one command */
 #define N_WORKERS  48
-#define SKIPPED    77
 
 /* ---- the target -------------------------------------------------------- */
 
-struct tgt {
-	char dir[64];
-	struct tcp_addr addr;
-	char target[256];
-};
-
 static struct tgt tgt;
 
-/* Runs tgt.sh, which may print lines NAME=value. Return: its exit status. */
-static int tgt_run(const char *what, const char *env)
-{
-	const char *script = getenv("TGT_SH");
-	char cmd[PATH_MAX + 200], line[512];
-	unsigned port = 0;
-	FILE *f;
-	int status;
-
-	snprintf(cmd, sizeof(cmd), "%s TGT_OWNER=%d %s %s %s", env, (int)getpid(),
-		 script ? script : "test/lib/tgt.sh", what, tgt.dir);
-	f = popen(cmd, "re");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		(void)sscanf(line, "TGT_PORT=%u", &port);
-		(void)sscanf(line, "TGT_TARGET=%255s", tgt.target);
-	}
-	status = pclose(f);
-	assert_true(WIFEXITED(status));
-	if (port)
-		assert_int_equal(tcp_literal("127.0.0.1", (uint16_t)port, &tgt.addr), 0);
-	return WEXITSTATUS(status);
-}
-
-/* The same while the loop goes on turning, as it would in a service. */
+/* tgt_run() while the loop goes on turning, as it would in a service. */
 static void tgt_run_turning(struct loop *l, const char *what)
 {
 	pid_t pid = fork();
@@ -229,7 +199,7 @@ static int set_up(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	assert_int_equal(tgt_run("restart", ""), 0);
+	assert_int_equal(tgt_run(&tgt, "restart", ""), 0);
 	assert_int_equal(loop_new(&w->loop), 0);
 	client_init(&w->client, w->loop, &tgt.addr);
 	w->client.cfg.session.target_name = tgt.target;
@@ -424,7 +394,7 @@ static void a_logout_from_a_dead_target_ends(void **state)
 	struct world *w = *state;
 
 	start_up(w);
-	assert_int_equal(tgt_run("kill", ""), 0);
+	assert_int_equal(tgt_run(&tgt, "kill", ""), 0);
 	logout(w);
 }
 
@@ -460,12 +430,12 @@ int main(void)
 	snprintf(tgt.dir, sizeof(tgt.dir), "/tmp/test-initiator-XXXXXX");
 	if (!mkdtemp(tgt.dir))
 		return 1;
-	r = tgt_run("start", "");
+	r = tgt_run(&tgt, "start", "");
 	if (r) {
-		tgt_run("stop", "");
-		return r == SKIPPED ? SKIPPED : 1;
+		tgt_run(&tgt, "stop", "");
+		return r == TGT_SKIPPED ? TGT_SKIPPED : 1;
 	}
 	r = cmocka_run_group_tests(tests, NULL, NULL);
-	tgt_run("stop", "");
+	tgt_run(&tgt, "stop", "");
 	return r;
 }
