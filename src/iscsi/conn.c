@@ -69,6 +69,7 @@ int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid
 	c->session = s;
 	c->cid = cid;
 	c->state = CONN_XPT_WAIT;
+	c->offer = s->cfg.offer;
 	c->leading = s->n_conns == 0;
 	c->nop_itt = PDU_TAG_NONE;
 	c->logout_itt = PDU_TAG_NONE;
@@ -158,6 +159,14 @@ void conn_lost(struct iscsi_conn *c, const char *why, uint64_t now_ns)
 {
 	c->now_ns = now_ns;
 	conn_drop(c, "%s", why);
+}
+
+void conn_set_digests(struct iscsi_conn *c, int header, int data)
+{
+	if (header >= 0)
+		c->offer.HeaderDigest = (uint32_t)header;
+	if (data >= 0)
+		c->offer.DataDigest = (uint32_t)data;
 }
 
 void conn_start(struct iscsi_conn *c, uint64_t now_ns)

@@ -223,6 +223,12 @@ int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t n
  * just close. */
 int session_logout(struct iscsi_session *s, uint64_t now_ns);
 
+/*
+ * Logout of one connection of several, reason "close the connection"; ends with
+ * ISCSI_EV_LOGGED_OUT naming it. Its tasks end before or go to the others. -ENOTCONN.
+ */
+int session_remove_conn(struct iscsi_session *s, struct iscsi_conn *c, uint64_t now_ns);
+
 bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event);
 uint64_t session_deadline_ns(const struct iscsi_session *s); /* ISCSI_NEVER: none */
 void session_tick(struct iscsi_session *s, uint64_t now_ns);
@@ -246,6 +252,9 @@ const struct iscsi_stats *session_stats(const struct iscsi_session *s);
 int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid);
 /* Returns NULL. A connection that is alive is dropped first (its tasks go back to the queue). */
 struct iscsi_conn *conn_free(struct iscsi_conn *c);
+/* Before conn_start(): offered on this connection instead of the session's; enum
+ * iscsi_digest_offer, or -1: the session's. */
+void conn_set_digests(struct iscsi_conn *c, int header, int data);
 /* TCP is connected: begin login. */
 void conn_start(struct iscsi_conn *c, uint64_t now_ns);
 /* The transport failed; @why is for the event's text. */

@@ -253,6 +253,7 @@ struct iscsi_conn {
 	bool statsn_known;
 	uint32_t expstatsn;
 	struct iscsi_params params;
+	struct iscsi_params offer;
 	struct iscsi_params negotiated; /* in the making */
 	struct login login;
 	uint64_t now_ns; /* of the call under way */

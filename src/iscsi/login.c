@@ -78,7 +78,7 @@ void login_start(struct iscsi_conn *c)
 		c->negotiated = c->session->active;
 	}
 	c->negotiated.TargetMaxRecvDataSegmentLength = 0;
-	negotiation_init(&l->negotiation, &cfg->offer, &c->negotiated, cfg->discovery, c->leading);
+	negotiation_init(&l->negotiation, &c->offer, &c->negotiated, cfg->discovery, c->leading);
 	chap_init(&l->chap, &cfg->auth, &c->session->challenges);
 	l->csg = STAGE_SECURITY;
 	l->itt = session_next_itt(c->session);

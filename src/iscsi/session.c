@@ -449,6 +449,21 @@ int session_logout(struct iscsi_session *s, uint64_t now_ns)
 	return 0;
 }
 
+int session_remove_conn(struct iscsi_session *s, struct iscsi_conn *c, uint64_t now_ns)
+{
+	struct pdu p = {.opcode = PDU_LOGOUT_REQ,
+			.immediate = true,
+			.final = true,
+			.u.logout_req = {.reason = LOGOUT_CLOSE_CONNECTION, .cid = c->cid}};
+
+	if (!conn_move(c, CONN_LOGOUT_SENT))
+		return -ENOTCONN;
+	c->logout_itt = p.itt = session_next_itt(s);
+	c->logout_deadline_ns = now_ns + s->cfg.logout_timeout_ns;
+	conn_send(c, &p, NULL, 0);
+	return 0;
+}
+
 /* ---- connections come and go ------------------------------------------- */
 
 void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c)
