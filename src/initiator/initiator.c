@@ -2,12 +2,9 @@
 /*
  * The life of a session
  *
- * A login tries the addresses in order, each once, and follows redirects. The first
- * login ends in up() or failed(); each later one follows a loss and is repeated, with
- * growing pauses, until it succeeds or the owner closes the session. The engine's
- * session object stays the same all the time, and so do ISID and queued tasks.
- *
- * What is worth telling is told once per change, not once per attempt.
+ * The first login ends in up() or failed(); each later one follows a loss and is
+ * repeated until it succeeds or the owner closes the session. The engine's session
+ * object stays the same all the time, and so do ISID and queued tasks.
  */
 #include "initiator/internal.h"
 
@@ -16,44 +13,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/name.h"
-#include "initiator/portal.h"
 
 #define DEFAULT_NS(v, ns) ((v) ? (v) : (ns))
-#define REDIRECT_FOREVER  0x0102
 #define DRAIN_MAX_NS \
 	(10 * NS_PER_S) /* for commands under way, before a logout the target asked for */
-
-enum {
-	RANK_NONE,
-	RANK_CONNECT,
-	RANK_LOGIN,
-	RANK_STATUS
-};
 
 static uint64_t now_of(const struct initiator *i)
 {
 	return loop_now_ns(i->loop);
 }
 
-static void arm(struct initiator *i, struct loop_timer *t, uint64_t deadline_ns)
+void arm(struct initiator *i, struct loop_timer *t, uint64_t deadline_ns)
 {
 	/* Armed since the start: moving it cannot fail. */
 	(void)loop_timer_set(i->loop, t, deadline_ns < TIMER_PARKED ? deadline_ns : TIMER_PARKED);
 }
 
-static void park(struct initiator *i, struct loop_timer *t)
+void park(struct initiator *i, struct loop_timer *t)
 {
 	arm(i, t, TIMER_PARKED);
 }
 
-static uint64_t after(const struct initiator *i, uint64_t ns)
+uint64_t after(const struct initiator *i, uint64_t ns)
 {
 	uint64_t now_ns = now_of(i);
 
 	return ns < TIMER_PARKED - now_ns ? now_ns + ns : TIMER_PARKED;
+}
+
+bool session_is_up(const struct initiator *i)
+{
+	return i->state == INITIATOR_UP || i->state == INITIATOR_VERIFYING;
 }
 
 void initiator_wake(struct initiator *i)
@@ -94,7 +86,7 @@ static void close_soon(struct initiator *i)
 	initiator_wake(i);
 }
 
-static void text_finish(struct initiator *i, int error, const char *text, size_t n)
+void text_finish(struct initiator *i, int error, const char *text, size_t n)
 {
 	void (*done)(void *user, int error, const char *text, size_t n) = i->text_done;
 
@@ -106,7 +98,8 @@ static void text_finish(struct initiator *i, int error, const char *text, size_t
 /* All callbacks are over when this returns; the owner may have freed @i then. */
 static void finish(struct initiator *i)
 {
-	sock_close(i);
+	links_close_unless_up(i);
+	links_close(i);
 	events_drain(i);
 	text_finish(i, -ECANCELED, NULL, 0);
 	if (!cmds_run_failed(i)) {
@@ -118,22 +111,32 @@ static void finish(struct initiator *i)
 	loop_timer_cancel(i->loop, &i->phase_timer);
 	loop_timer_cancel(i->loop, &i->first_timer);
 	loop_timer_cancel(i->loop, &i->hold_timer);
+	links_forget_timers(i);
 	loop_defer_cancel(&i->work);
 	i->ops->closed(i->user);
+}
+
+static void links_flush(struct initiator *i)
+{
+	struct link *l;
+
+	list_for_each (l, &i->links, node)
+		sock_flush(l);
 }
 
 static void closing_work(struct initiator *i)
 {
 	cmds_fail_all(i, -ECANCELED);
+	links_close_unless_up(i);
 	if (!i->close_now && !i->logout_sent) {
-		if (i->logged_in && session_logout(i->session, now_of(i)) == 0) {
+		if (links_n_up(i) > 0 && session_logout(i->session, now_of(i)) == 0) {
 			i->logout_sent = true;
 			arm(i, &i->phase_timer, after(i, i->logout_timeout_ns + GUARD_NS));
 		} else {
 			i->close_now = true;
 		}
 	}
-	sock_flush(i);
+	links_flush(i);
 	if (i->close_now) {
 		finish(i);
 		return;
@@ -152,163 +155,13 @@ static void begin_closing(struct initiator *i)
 	initiator_wake(i);
 }
 
-/* ---- a login that fails ------------------------------------------------ */
-
-static const struct tcp_addr *current_addr(const struct initiator *i)
+void give_up(struct initiator *i, const struct initiator_failure *f)
 {
-	return &i->hop[i->n_hops];
-}
-
-static void begin_address(struct initiator *i)
-{
-	i->state = INITIATOR_CONNECTING;
-	i->n_hops = 0;
-	i->moved = false;
-	i->permanent = true;
-	i->hop[0] = i->addr[i->addr_at];
-	park(i, &i->phase_timer);
-	initiator_wake(i);
-}
-
-static void begin_attempt(struct initiator *i)
-{
-	i->addr_at = 0;
-	i->failure = (struct initiator_failure){0};
-	i->failure_rank = RANK_NONE;
-	begin_address(i);
-}
-
-/* Of several failures the one that came furthest is told; of equals the first. */
-static void record_failure(struct initiator *i, int error, uint16_t login_status, bool connected,
-			   const char *why)
-{
-	unsigned rank = login_status ? RANK_STATUS : connected ? RANK_LOGIN : RANK_CONNECT;
-	char addr[TCP_ADDR_TEXT];
-
-	if (rank <= i->failure_rank)
-		return;
-	i->failure_rank = rank;
-	i->failure.error = error;
-	i->failure.login_status = login_status;
-	i->failure.connected = connected;
-	tcp_addr_text_port(current_addr(i), addr, sizeof(addr));
-	snprintf(i->failure.text, sizeof(i->failure.text), "%s: %s", addr, why);
-}
-
-static void give_up(struct initiator *i)
-{
-	const struct initiator_failure f = i->failure;
+	const struct initiator_failure told = *f;
 
 	begin_closing(i);
 	close_soon(i);
-	i->ops->failed(i->user, &f);
-}
-
-/* A quarter more or less, so that many sessions do not come back in step. */
-static uint64_t jitter(uint64_t ns)
-{
-	uint32_t r = UINT32_MAX / 2;
-
-	(void)!getrandom(&r, sizeof(r), GRND_NONBLOCK);
-	return ns - ns / 4 + (uint64_t)((double)(ns / 2) * r / UINT32_MAX);
-}
-
-static void schedule_retry(struct initiator *i, uint64_t at_least_ns)
-{
-	uint64_t delay_ns = jitter(i->retry_ns);
-
-	if (delay_ns < at_least_ns)
-		delay_ns = at_least_ns;
-	i->retry_ns = i->retry_ns < i->retry_max_ns / 2 ? 2 * i->retry_ns : i->retry_max_ns;
-	arm(i, &i->phase_timer, after(i, delay_ns));
-}
-
-static void attempt_over(struct initiator *i)
-{
-	const struct initiator_failure *f = &i->failure;
-
-	if (!i->was_up) {
-		give_up(i);
-		return;
-	}
-	i->state = INITIATOR_DOWN;
-	i->n_attempts++;
-	schedule_retry(i, i->retry_min_ns);
-	if (f->error == i->noted_error && f->login_status == i->noted_status)
-		return;
-	i->noted_error = f->error;
-	i->noted_status = f->login_status;
-	initiator_note(i, "login failed, will be tried again: %s", f->text);
-}
-
-void attempt_failed(struct initiator *i, int error, uint16_t login_status, bool connected,
-		    const char *why)
-{
-	record_failure(i, error, login_status, connected, why);
-	if (++i->addr_at < i->n_addrs)
-		begin_address(i);
-	else
-		attempt_over(i);
-}
-
-void attempt_connected(struct initiator *i)
-{
-	i->state = INITIATOR_LOGGING_IN;
-	/* The engine has this bound itself; but a wait without end must not hang on one place. */
-	arm(i, &i->phase_timer, after(i, i->login_timeout_ns + GUARD_NS));
-}
-
-static void redirect(struct initiator *i, uint16_t status, const char *to)
-{
-	bool forever = status == REDIRECT_FOREVER;
-	const char *why = NULL;
-	struct portal portal;
-	struct tcp_addr addr;
-	char text[400];
-
-	if (portal_parse(&portal, to, strlen(to)))
-		why = "the address cannot be understood";
-	else if (tcp_literal(portal.host, portal.port, &addr))
-		why = "the address is a name, and only numbers are followed";
-	else if (i->n_hops == INITIATOR_HOPS)
-		why = "too many redirects one after another";
-	for (unsigned k = 0; !why && k <= i->n_hops; k++)
-		if (tcp_addr_equal(&i->hop[k], &addr))
-			why = "the redirects go in a circle";
-	if (why) {
-		snprintf(text, sizeof(text), "redirected to \"%s\": %s", to, why);
-		attempt_failed(i, -EREMOTEIO, status, true, text);
-		return;
-	}
-	/* An unbroken line of permanent moves says where the target lives now. */
-	i->permanent = i->permanent && forever;
-	if (i->permanent) {
-		i->moved = true;
-		i->moved_to = addr;
-	}
-	i->hop[++i->n_hops] = addr;
-	i->state = INITIATOR_CONNECTING;
-	park(i, &i->phase_timer);
-	initiator_wake(i);
-	initiator_note(i, "redirected %s to %s", forever ? "permanently" : "temporarily", to);
-}
-
-/* At the same address, at once; the engine says so once in a session. */
-static void login_once_more(struct initiator *i, const char *why)
-{
-	i->state = INITIATOR_CONNECTING;
-	park(i, &i->phase_timer);
-	initiator_wake(i);
-	initiator_note(i, "%s", why);
-}
-
-/* Why the connection has ended just now. */
-static int transport_error(const struct initiator *i)
-{
-	if (i->conn_error)
-		return i->conn_error;
-	/* Else it was the engine that gave it up: for want of an answer, or for a bad one. */
-	return i->ticking ? -ETIMEDOUT : -EPROTO;
+	i->ops->failed(i->user, &told);
 }
 
 /* ---- up and down ------------------------------------------------------- */
@@ -326,82 +179,82 @@ static void end_hold(struct initiator *i)
 	cmds_clock_go(i);
 	park(i, &i->hold_timer);
 	i->expired = false;
-	i->up_since_ns = now_of(i);
 }
 
-static void login_done(struct initiator *i)
+static void session_back(struct initiator *i, struct link *l)
 {
-	const struct iscsi_stats *stats = session_stats(i->session);
-
-	i->logged_in = true;
-	i->conn_up_since_ns = now_of(i);
-	i->conn_bytes_before = stats->rx_bytes + stats->tx_bytes;
-	park(i, &i->phase_timer);
-	park(i, &i->first_timer);
-	if (i->moved) {
-		i->addr[0] = i->moved_to;
-		i->n_addrs = 1;
-	}
-	if (!i->was_up) {
-		i->was_up = true;
-		i->state = INITIATOR_UP;
-		end_hold(i);
-		initiator_wake(i);
-		i->ops->up(i->user);
-		return;
-	}
 	i->n_reconnects++;
-	i->noted_error = 0;
-	i->noted_status = 0;
 	i->state = INITIATOR_VERIFYING;
 	initiator_wake(i);
-	initiator_note(i, "logged in again after %u attempt%s", i->n_attempts + 1,
-		       i->n_attempts ? "s" : "");
-	i->n_attempts = 0;
+	initiator_note(i, "logged in again after %u attempt%s", l->n_attempts + 1,
+		       l->n_attempts ? "s" : "");
+	links_go(i);
 	if (i->ops->verify)
 		i->ops->verify(i->user);
 	else
 		initiator_release(i);
 }
 
-/* The session was logged in and is not any longer; it will be again. */
-static void session_lost(struct initiator *i, const char *why, unsigned time2wait_s)
+static void login_done(struct initiator *i, struct link *l)
 {
-	/* What a key may say at most; an asynchronous message could ask for 18 hours. */
-	uint64_t wait_ns = (time2wait_s < 3600 ? time2wait_s : 3600) * NS_PER_S;
-	int error = transport_error(i);
+	link_up(l);
+	initiator_wake(i);
+	if (session_is_up(i)) {
+		link_change_done(l, &l->adding, 0);
+		return;
+	}
+	park(i, &i->first_timer);
+	if (i->was_up) {
+		session_back(i, l);
+		return;
+	}
+	i->was_up = true;
+	i->state = INITIATOR_UP;
+	end_hold(i);
+	i->ops->up(i->user);
+}
 
-	sock_close(i);
+/*
+ * The session was logged in and is not any longer; it will be again. @l is the last
+ * of its connections.
+ */
+static void session_lost(struct initiator *i, struct link *l, const char *why, unsigned time2wait_s)
+{
+	int error = transport_error(l);
+
 	begin_hold(i);
 	i->state = INITIATOR_DOWN;
 	i->leaving = false;
 	i->logout_due = false;
 	i->logout_sent = false;
+	park(i, &i->phase_timer);
+	links_stop(i, why);
 	/* who asks something on another thread must not wait for the session to come back */
 	cmds_fail_probes(i);
-	/* A session that is lost again and again soon after login is not tried any faster. */
-	if (i->up_since_ns && now_of(i) - i->up_since_ns >= i->retry_max_ns)
-		i->retry_ns = i->retry_min_ns;
-	i->up_since_ns = 0;
-	schedule_retry(i, wait_ns > i->retry_min_ns ? wait_ns : i->retry_min_ns);
+	link_retry(&i->lead, time2wait_s);
 	if (i->ops->down)
 		i->ops->down(i->user, why);
 	text_finish(i, error, NULL, 0);
 }
 
 /* The target asks us to leave within some seconds: first let commands under way end. */
-static void logout_wanted(struct initiator *i, unsigned within_s)
+static void logout_wanted(struct initiator *i, struct link *l, unsigned within_s)
 {
 	uint64_t drain_ns = within_s * NS_PER_S / 2;
 
-	if (i->leaving || !i->logged_in || i->state == INITIATOR_CLOSING)
+	if (i->leaving || l->state != LINK_UP || !session_is_up(i))
 		return;
+	initiator_note(i, "the target asks for a logout%s within %u s",
+		       link_has_peer(i, l) ? " of one connection" : "", within_s);
+	if (link_has_peer(i, l)) {
+		link_leave(l);
+		return;
+	}
 	i->leaving = true;
 	begin_hold(i);
 	session_hold(i->session, true, now_of(i));
 	arm(i, &i->phase_timer, after(i, drain_ns < DRAIN_MAX_NS ? drain_ns : DRAIN_MAX_NS));
 	initiator_wake(i);
-	initiator_note(i, "the target asks for a logout within %u s", within_s);
 }
 
 static void leaving_work(struct initiator *i)
@@ -409,7 +262,7 @@ static void leaving_work(struct initiator *i)
 	if (i->logout_sent || (!i->logout_due && session_n_sent(i->session) > 0))
 		return;
 	if (session_logout(i->session, now_of(i))) {
-		session_lost(i, "the target asked for a logout", 0);
+		session_lost(i, &i->lead, "the target asked for a logout", 0);
 		return;
 	}
 	i->logout_sent = true;
@@ -418,20 +271,24 @@ static void leaving_work(struct initiator *i)
 
 /* ---- what the engine tells --------------------------------------------- */
 
-static int login_error(const struct initiator *i, const struct iscsi_event *ev)
+static int login_error(const struct link *l, const struct iscsi_event *ev)
 {
-	return ev->login_status ? -EREMOTEIO : transport_error(i);
+	return ev->login_status ? -EREMOTEIO : transport_error(l);
 }
 
-static void on_logged_out(struct initiator *i, const struct iscsi_event *ev)
+static void on_logged_out(struct initiator *i, struct link *l, const struct iscsi_event *ev)
 {
 	uint64_t wait_s = ev->time2wait_s;
 
-	if (i->state != INITIATOR_CLOSING) {
-		session_lost(i, "logged out, as the target asked", ev->time2wait_s);
+	if (l->state == LINK_LEAVING) {
+		link_left(l, ev->time2wait_s);
 		return;
 	}
-	sock_close(i);
+	if (i->state != INITIATOR_CLOSING) {
+		session_lost(i, l, "logged out, as the target asked", ev->time2wait_s);
+		return;
+	}
+	links_close(i);
 	if (wait_s > LOGOUT_WAIT_MAX_S)
 		wait_s = LOGOUT_WAIT_MAX_S;
 	if (i->close_now || ev->timed_out || i->discovery || wait_s == 0)
@@ -440,30 +297,47 @@ static void on_logged_out(struct initiator *i, const struct iscsi_event *ev)
 		arm(i, &i->phase_timer, after(i, wait_s * NS_PER_S));
 }
 
+static void on_conn_lost(struct initiator *i, struct link *l, const struct iscsi_event *ev,
+			 const char *text)
+{
+	int error = transport_error(l);
+
+	if (i->state == INITIATOR_CLOSING) {
+		sock_close(l);
+		l->state = LINK_IDLE;
+		if (links_n_up(i) == 0)
+			close_soon(i);
+	} else if (l->state == LINK_LEAVING) {
+		link_left(l, ev->time2wait_s);
+	} else if (!link_has_peer(i, l)) {
+		session_lost(i, l, text, ev->time2wait_s);
+	} else {
+		link_lost(l, text, ev);
+		text_finish(i, error, NULL, 0);
+	}
+}
+
 /* The connection is dead; @text is our own copy. */
-static void on_conn_end(struct initiator *i, const struct iscsi_event *ev, const char *text)
+static void on_conn_end(struct initiator *i, struct link *l, const struct iscsi_event *ev,
+			const char *text)
 {
 	int error;
 
-	switch (i->state) {
-	case INITIATOR_LOGGING_IN:
-		error = login_error(i, ev);
-		sock_close(i);
+	switch (l->state) {
+	case LINK_LOGGING_IN:
+		error = login_error(l, ev);
+		sock_close(l);
 		if (ev->again)
-			login_once_more(i, text);
+			link_login_once_more(l, text);
 		else
-			attempt_failed(i, error, ev->login_status, true, text);
+			attempt_failed(l, error, ev->login_status, true, text);
 		break;
-	case INITIATOR_UP:
-	case INITIATOR_VERIFYING: session_lost(i, text, ev->time2wait_s); break;
-	case INITIATOR_CLOSING:
-		sock_close(i);
-		close_soon(i);
-		break;
-	case INITIATOR_NEW:
-	case INITIATOR_CONNECTING:
-	case INITIATOR_DOWN:
-	case INITIATOR_CLOSED: break;
+	case LINK_UP:
+	case LINK_LEAVING: on_conn_lost(i, l, ev, text); break;
+	case LINK_IDLE:
+	case LINK_WAITING:
+	case LINK_CONNECTING:
+	case LINK_GONE: break;
 	}
 }
 
@@ -485,13 +359,15 @@ static void text_copy(char *to, size_t n_to, const char *from)
 static void event_act(struct initiator *i, const struct iscsi_event *ev)
 {
 	char text[300];
+	struct link *l;
 
 	if (ev->kind == ISCSI_EV_TASK_DONE) {
 		cmds_task_done(i, ev->task);
 		return;
 	}
 	/* What a connection said that is closed since does not count. */
-	if (!i->conn || ev->conn != i->conn)
+	l = link_of(i, ev->conn);
+	if (!l)
 		return;
 	if (ev->kind == ISCSI_EV_TEXT_DONE) {
 		text_finish(i, 0, ev->text, ev->n_text);
@@ -500,21 +376,21 @@ static void event_act(struct initiator *i, const struct iscsi_event *ev)
 	text_copy(text, sizeof(text), ev->text ? ev->text : "");
 	switch (ev->kind) {
 	case ISCSI_EV_UP:
-		if (i->state == INITIATOR_LOGGING_IN)
-			login_done(i);
+		if (l->state == LINK_LOGGING_IN)
+			login_done(i, l);
 		break;
 	case ISCSI_EV_REDIRECT:
-		if (i->state == INITIATOR_LOGGING_IN) {
-			sock_close(i);
-			redirect(i, ev->login_status, text);
+		if (l->state == LINK_LOGGING_IN) {
+			sock_close(l);
+			link_redirect(l, ev->login_status, text);
 			break;
 		}
-		on_conn_end(i, ev, text);
+		on_conn_end(i, l, ev, text);
 		break;
 	case ISCSI_EV_LOGIN_FAILED:
-	case ISCSI_EV_CONN_DOWN: on_conn_end(i, ev, text); break;
-	case ISCSI_EV_LOGGED_OUT: on_logged_out(i, ev); break;
-	case ISCSI_EV_LOGOUT_WANTED: logout_wanted(i, ev->time2wait_s); break;
+	case ISCSI_EV_CONN_DOWN: on_conn_end(i, l, ev, text); break;
+	case ISCSI_EV_LOGGED_OUT: on_logged_out(i, l, ev); break;
+	case ISCSI_EV_LOGOUT_WANTED: logout_wanted(i, l, ev->time2wait_s); break;
 	case ISCSI_EV_SCSI_ASYNC:
 		initiator_note(i, "asynchronous SCSI event of LUN 0x%016llx",
 			       (unsigned long long)ev->lun);
@@ -528,13 +404,16 @@ static void event_act(struct initiator *i, const struct iscsi_event *ev)
 void events_drain(struct initiator *i)
 {
 	struct iscsi_event ev;
+	struct link *l;
 
 	while (session_next_event(i->session, &ev))
 		event_act(i, &ev);
 	/* A connection that has died must not be waited for, whatever was said of it. */
-	if (i->conn && !conn_alive(i->conn)) {
-		ev = (struct iscsi_event){.kind = ISCSI_EV_CONN_DOWN, .conn = i->conn};
-		on_conn_end(i, &ev, "the connection has ended");
+	list_for_each (l, &i->links, node) {
+		if (!l->conn || conn_alive(l->conn))
+			continue;
+		ev = (struct iscsi_event){.kind = ISCSI_EV_CONN_DOWN, .conn = l->conn};
+		on_conn_end(i, l, &ev, "the connection has ended");
 	}
 }
 
@@ -545,30 +424,12 @@ static void phase_fire(struct loop_timer *t)
 	struct initiator *i = CONTAINER_OF(t, struct initiator, phase_timer);
 
 	park(i, t);
-	switch (i->state) {
-	case INITIATOR_CONNECTING:
-		sock_close(i);
-		attempt_failed(i, -ETIMEDOUT, 0, false, "no connection in time");
-		break;
-	case INITIATOR_LOGGING_IN:
-		sock_close(i);
-		events_drain(i);
-		attempt_failed(i, -ETIMEDOUT, 0, true, "no end of login in time");
-		break;
-	case INITIATOR_DOWN: begin_attempt(i); break;
-	case INITIATOR_UP:
-	case INITIATOR_VERIFYING:
-		if (!i->leaving)
-			break;
-		if (i->logout_sent)
-			session_lost(i, "no answer to the logout that the target asked for", 0);
-		else
-			i->logout_due = true;
-		break;
-	case INITIATOR_CLOSING: i->close_now = true; break;
-	case INITIATOR_NEW:
-	case INITIATOR_CLOSED: break;
-	}
+	if (i->state == INITIATOR_CLOSING)
+		i->close_now = true;
+	else if (i->leaving && i->logout_sent)
+		session_lost(i, &i->lead, "no answer to the logout that the target asked for", 0);
+	else if (i->leaving)
+		i->logout_due = true;
 	initiator_wake(i);
 }
 
@@ -583,10 +444,10 @@ static void first_fire(struct loop_timer *t)
 		return;
 	snprintf(why, sizeof(why), "no login within %.0f s",
 		 (double)i->first_login_timeout_ns / NS_PER_S);
-	sock_close(i);
+	sock_close(&i->lead);
 	events_drain(i);
-	record_failure(i, -ETIMEDOUT, 0, connected, why);
-	give_up(i);
+	record_failure(&i->lead, -ETIMEDOUT, 0, connected, why);
+	give_up(i, &i->lead.failure);
 }
 
 static void hold_fire(struct loop_timer *t)
@@ -612,17 +473,14 @@ static void work_run(struct loop_defer *d)
 	}
 	if (i->start_failed) {
 		i->start_failed = false;
-		give_up(i);
+		give_up(i, &i->lead.failure);
 		return;
 	}
-	if (i->state == INITIATOR_CONNECTING && !i->sock_open) {
-		arm(i, &i->phase_timer, after(i, i->connect_timeout_ns));
-		sock_connect(i, current_addr(i));
-	}
+	links_work(i);
 	if (i->leaving)
 		leaving_work(i);
 	cmds_pump(i);
-	sock_flush(i);
+	links_flush(i);
 	events_drain(i);
 	if (!cmds_run_failed(i))
 		initiator_wake(i);
@@ -648,8 +506,6 @@ int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg)
 	i->loop = cfg->loop;
 	i->ops = cfg->ops;
 	i->user = cfg->user;
-	memcpy(i->addr, cfg->addr, sizeof(i->addr));
-	i->n_addrs = cfg->n_addrs;
 	i->discovery = session.discovery;
 	i->connect_timeout_ns = DEFAULT_NS(cfg->connect_timeout_ns, 5 * NS_PER_S);
 	i->first_login_timeout_ns = DEFAULT_NS(cfg->first_login_timeout_ns, 30 * NS_PER_S);
@@ -658,7 +514,10 @@ int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg)
 	i->retry_max_ns = DEFAULT_NS(cfg->retry_max_ns, 30 * NS_PER_S);
 	if (i->retry_max_ns < i->retry_min_ns)
 		i->retry_max_ns = i->retry_min_ns;
-	i->retry_ns = i->retry_min_ns;
+	list_init(&i->links);
+	link_init(&i->lead, i);
+	memcpy(i->lead.addr, cfg->addr, sizeof(cfg->addr));
+	i->lead.n_addrs = cfg->n_addrs;
 	/* Here too, because guards stand on them. */
 	i->login_timeout_ns = DEFAULT_NS(session.login_timeout_ns, 15 * NS_PER_S);
 	i->logout_timeout_ns = DEFAULT_NS(session.logout_timeout_ns, 10 * NS_PER_S);
@@ -673,7 +532,6 @@ int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg)
 	i->phase_timer.fire = phase_fire;
 	i->first_timer.fire = first_fire;
 	i->hold_timer.fire = hold_fire;
-	i->sock.fd = -1;
 	r = cmds_init(i, n_commands);
 	if (!r)
 		r = session_new(&i->session, &session);
@@ -690,6 +548,7 @@ struct initiator *initiator_free(struct initiator *i)
 	if (!i)
 		return NULL;
 	session_free(i->session);
+	links_free(i);
 	cmds_clear(i);
 	free(i);
 	return NULL;
@@ -702,6 +561,8 @@ static int take_timers(struct initiator *i)
 
 	if (!r)
 		r = loop_timer_set(i->loop, &i->phase_timer, TIMER_PARKED);
+	if (!r)
+		r = loop_timer_set(i->loop, &i->lead.timer, TIMER_PARKED);
 	if (!r)
 		r = loop_timer_set(i->loop, &i->hold_timer, TIMER_PARKED);
 	if (!r)
@@ -717,10 +578,10 @@ void initiator_start(struct initiator *i)
 		return;
 	cmds_clock_hold(i); /* until the session is up */
 	r = take_timers(i);
-	begin_attempt(i);
+	link_begin_attempt(&i->lead);
 	if (r) {
 		/* Told by the work at the end of the turn, not from in here. */
-		i->failure = (struct initiator_failure){.error = r, .text = "out of memory"};
+		i->lead.failure = (struct initiator_failure){.error = r, .text = "out of memory"};
 		i->start_failed = true;
 	}
 }
@@ -739,7 +600,7 @@ void initiator_logout(struct initiator *i)
 {
 	if (i->state == INITIATOR_CLOSING || i->state == INITIATOR_CLOSED)
 		return;
-	if (!i->logged_in)
+	if (links_n_up(i) == 0)
 		i->close_now = true;
 	begin_closing(i);
 }
@@ -769,39 +630,21 @@ int initiator_text(struct initiator *i, const char *text, size_t n,
 	return 0;
 }
 
-static void connection_status(const struct initiator *i, struct initiator_connection *ret)
-{
-	const struct iscsi_params *p = conn_params(i->conn);
-	const struct iscsi_stats *stats = session_stats(i->session);
-	uint64_t up_ns = now_of(i) - i->conn_up_since_ns;
-	uint64_t n_bytes = stats->rx_bytes + stats->tx_bytes - i->conn_bytes_before;
-
-	ret->state = i->state == INITIATOR_CLOSING ? INITIATOR_CONN_LOGOUT : INITIATOR_CONN_UP;
-	ret->cid = conn_cid(i->conn);
-	ret->local = i->local;
-	ret->peer = i->peer;
-	ret->header_digest = p->HeaderDigest;
-	ret->data_digest = p->DataDigest;
-	ret->max_recv_segment = p->MaxRecvDataSegmentLength;
-	ret->max_send_segment = p->TargetMaxRecvDataSegmentLength;
-	ret->mss = tcp_mss(i->sock.fd);
-	ret->bytes_per_second = up_ns < NS_PER_S ? n_bytes : n_bytes / (up_ns / NS_PER_S);
-}
-
 void initiator_get_status(const struct initiator *i, struct initiator_status *ret)
 {
+	const struct link *l;
+
 	*ret = (struct initiator_status){
 		.state = i->state,
 		.tsih = session_tsih(i->session),
-		.n_up = i->logged_in ? 1 : 0,
-		.n_connections = 1,
-		.connection[0].number = 1,
 		.n_reconnects = i->n_reconnects,
 		.n_commands = i->n_commands,
+		.n_up = links_n_up(i),
 		.params = *session_params(i->session),
 	};
-	if (i->logged_in)
-		connection_status(i, &ret->connection[0]);
+	list_for_each (l, &i->links, node)
+		if (l->state != LINK_GONE)
+			link_status(l, &ret->connection[ret->n_connections++]);
 }
 
 const struct iscsi_stats *initiator_stats(const struct initiator *i)

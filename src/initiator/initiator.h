@@ -13,6 +13,11 @@
  *	                   +------ (again) ------ VERIFYING <---------+
  *	any --logout/close--> CLOSING --> CLOSED
  *
+ * A session has a leading connection, with which it logs in, and further ones that the
+ * owner adds. One that is lost comes back by itself while the others go on; the
+ * session is DOWN when the last one is lost, and then the leading one logs in again
+ * first. A connection that comes back has another CID.
+ *
  * The first login is tried once (every address, redirects followed): its
  * failure is the caller's answer. Later logins are repeated without end.
  *
@@ -74,6 +79,8 @@ struct initiator_ops {
 	void (*verify)(void *user);
 	/* hold_ns have passed while down: commands fail from now on until the next release. */
 	void (*hold_expired)(void *user);
+	/* One of the connections has come, or come back, or is lost; @why is for a loss. */
+	void (*connection)(void *user, unsigned number, bool up, const char *why);
 	/* A line for the log (async message, abort, redirect, attempt failed). At most one a
 	 * second. */
 	void (*note)(void *user, const char *text);
@@ -127,6 +134,47 @@ void initiator_close(struct initiator *i);
  */
 int initiator_text(struct initiator *i, const char *text, size_t n,
 		   void (*done)(void *user, int error, const char *text, size_t n));
+
+/*
+ * A connection to be added or removed. The owner's; it stays where it is until done(),
+ * which is called once, and not from inside the call that began it.
+ */
+struct initiator_change {
+	void (*done)(struct initiator_change *c);
+	/* result */
+	int error; /* 0; -ECANCELED: the session ended; adding: as in ->failure, or -ENOTCONN */
+	unsigned number;
+	struct initiator_failure failure;
+};
+
+struct initiator_connection_cfg {
+	struct tcp_addr addr[INITIATOR_MAX_ADDRS]; /* tried in this order, each time */
+	unsigned n_addrs;
+	/* offered instead of what the session offers */
+	bool has_header_digest, has_data_digest;
+	enum iscsi_digest_offer header_digest, data_digest;
+};
+
+/**
+ * initiator_add_connection() - one more connection for a session that is UP or VERIFYING
+ *
+ * Tried once, bounded by first_login_timeout_ns; once it has been up it is brought back
+ * whenever it is lost. c->number names it, also if the session is lost meanwhile.
+ *
+ * Return: 0; -ENOTCONN; -EBUSY as many as were agreed on; -EINVAL; -ENOMEM.
+ */
+int initiator_add_connection(struct initiator *i, const struct initiator_connection_cfg *cfg,
+			     struct initiator_change *c);
+/**
+ * initiator_remove_connection() - log a connection out that is not the leading one
+ *
+ * Commands under way there end first or go to the others. The target's answer is waited
+ * for at most logout_timeout_ns; the connection is removed in every case.
+ *
+ * Return: 0; -ENOENT; -EPERM it is the leading one; -ENOTCONN the session ends; -EBUSY it
+ * is being added or removed already.
+ */
+int initiator_remove_connection(struct initiator *i, unsigned number, struct initiator_change *c);
 
 /* The path of every unit of this session; `path` is the struct initiator. */
 extern const struct scsi_path_ops initiator_path_ops;

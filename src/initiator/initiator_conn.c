@@ -18,6 +18,7 @@
 #define TX_IOV    256
 #define RX_ROUNDS 32 /* system calls of one connection in one turn */
 #define TX_ROUNDS 32
+#define FIRST_CID 1
 
 static size_t iov_bytes(const struct iovec *iov, size_t n_iov)
 {
@@ -28,32 +29,34 @@ static size_t iov_bytes(const struct iovec *iov, size_t n_iov)
 	return n;
 }
 
-static void transport_failed(struct initiator *i, int error)
+static void transport_failed(struct link *l, int error)
 {
-	i->conn_error = error;
-	conn_lost(i->conn,
+	l->conn_error = error;
+	conn_lost(l->conn,
 		  error == -ECONNRESET ? "connection closed by the target" : strerror(-error),
-		  loop_now_ns(i->loop));
+		  loop_now_ns(l->i->loop));
 }
 
-static void sock_read(struct initiator *i)
+static void sock_read(struct link *l)
 {
+	struct initiator *i = l->i;
 	struct iovec iov[RX_IOV];
 
-	for (int round = 0; round < RX_ROUNDS && i->conn; round++) {
-		size_t n_iov = conn_rx_want(i->conn, iov, RX_IOV);
+	for (int round = 0; round < RX_ROUNDS && l->conn; round++) {
+		size_t n_iov = conn_rx_want(l->conn, iov, RX_IOV);
 		long n;
 
 		if (n_iov == 0)
 			break;
-		n = tcp_readv(i->sock.fd, iov, n_iov);
+		n = tcp_readv(l->sock.fd, iov, n_iov);
 		if (n == -EAGAIN)
 			break;
 		if (n <= 0) {
-			transport_failed(i, n == 0 ? -ECONNRESET : (int)n);
+			transport_failed(l, n == 0 ? -ECONNRESET : (int)n);
 			break;
 		}
-		conn_rx_done(i->conn, (size_t)n, loop_now_ns(i->loop));
+		l->n_bytes += (size_t)n;
+		conn_rx_done(l->conn, (size_t)n, loop_now_ns(i->loop));
 		events_drain(i);
 		if ((size_t)n < iov_bytes(iov, n_iov))
 			break; /* that was all */
@@ -61,15 +64,16 @@ static void sock_read(struct initiator *i)
 	events_drain(i);
 }
 
-void sock_flush(struct initiator *i)
+void sock_flush(struct link *l)
 {
+	struct initiator *i = l->i;
 	struct iovec iov[TX_IOV];
 	bool blocked = false;
 
-	if (!i->conn || i->sock_blocked)
+	if (!l->conn || l->sock_blocked)
 		return;
 	for (int round = 0;; round++) {
-		size_t n_iov = conn_tx_peek(i->conn, iov, TX_IOV, loop_now_ns(i->loop));
+		size_t n_iov = conn_tx_peek(l->conn, iov, TX_IOV, loop_now_ns(i->loop));
 		long n;
 
 		if (n_iov == 0)
@@ -78,97 +82,133 @@ void sock_flush(struct initiator *i)
 			blocked = true; /* as far as this turn is concerned */
 			break;
 		}
-		n = tcp_writev(i->sock.fd, iov, n_iov);
+		n = tcp_writev(l->sock.fd, iov, n_iov);
 		if (n == -EAGAIN) {
 			blocked = true;
 			break;
 		}
 		if (n < 0) {
-			transport_failed(i, (int)n);
+			transport_failed(l, (int)n);
 			break;
 		}
-		conn_tx_done(i->conn, (size_t)n, loop_now_ns(i->loop));
+		l->n_bytes += (size_t)n;
+		conn_tx_done(l->conn, (size_t)n, loop_now_ns(i->loop));
 		if ((size_t)n < iov_bytes(iov, n_iov)) {
 			blocked = true;
 			break;
 		}
 	}
-	i->sock_blocked = blocked;
-	if (conn_alive(i->conn)) {
-		int r = loop_fd_events(i->loop, &i->sock, EPOLLIN | (blocked ? EPOLLOUT : 0u));
+	l->sock_blocked = blocked;
+	if (conn_alive(l->conn)) {
+		int r = loop_fd_events(i->loop, &l->sock, EPOLLIN | (blocked ? EPOLLOUT : 0u));
 
 		if (r)
-			transport_failed(i, r);
+			transport_failed(l, r);
 	}
 	events_drain(i);
 }
 
-static void begin_login(struct initiator *i)
+/*
+ * Targets tell connections of a session apart by CID, and some do not survive seeing that
+ * of a connection again which they have not noticed to be dead.
+ */
+static uint16_t next_cid(const struct initiator *i)
 {
-	uint64_t now_ns = loop_now_ns(i->loop);
-	int r = tcp_connect_result(i->sock.fd);
+	uint16_t cid = i->last_cid;
+	bool taken;
+
+	do {
+		const struct link *l;
+
+		cid = cid == UINT16_MAX ? FIRST_CID : cid + 1;
+		taken = false;
+		list_for_each (l, &i->links, node)
+			taken |= l->conn && conn_cid(l->conn) == cid;
+	} while (taken);
+	return cid;
+}
+
+static int conn_make(struct link *l)
+{
+	struct initiator *i = l->i;
+	uint16_t cid = session_is_up(i) ? next_cid(i) : FIRST_CID;
+	int r = conn_new(&l->conn, i->session, cid);
+
+	if (r)
+		return r;
+	i->last_cid = cid;
+	conn_set_digests(l->conn, l->has_header_digest ? (int)l->header_digest : -1,
+			 l->has_data_digest ? (int)l->data_digest : -1);
+	return 0;
+}
+
+static void begin_login(struct link *l)
+{
+	struct initiator *i = l->i;
+	int r = tcp_connect_result(l->sock.fd);
 
 	if (!r)
-		r = tcp_local_addr(i->sock.fd, &i->local);
+		r = tcp_local_addr(l->sock.fd, &l->local);
 	if (!r)
-		r = tcp_peer_addr(i->sock.fd, &i->peer);
+		r = tcp_peer_addr(l->sock.fd, &l->peer);
 	if (!r)
-		r = loop_fd_events(i->loop, &i->sock, EPOLLIN);
+		r = loop_fd_events(i->loop, &l->sock, EPOLLIN);
 	if (!r)
-		r = conn_new(&i->conn, i->session, 1);
+		r = conn_make(l);
 	if (r) {
-		sock_close(i);
-		attempt_failed(i, r, 0, false, strerror(-r));
+		sock_close(l);
+		attempt_failed(l, r, 0, false,
+			       r == -EBUSY ? "the session has as many connections as were agreed on"
+					   : strerror(-r));
 		return;
 	}
-	attempt_connected(i);
-	conn_start(i->conn, now_ns);
+	attempt_connected(l);
+	conn_start(l->conn, loop_now_ns(i->loop));
 }
 
 static void sock_ready(struct loop_fd *f, uint32_t events)
 {
-	struct initiator *i = CONTAINER_OF(f, struct initiator, sock);
+	struct link *l = CONTAINER_OF(f, struct link, sock);
 
-	if (!i->conn) {
-		if (i->state == INITIATOR_CONNECTING)
-			begin_login(i);
+	if (!l->conn) {
+		if (l->state == LINK_CONNECTING && l->i->state != INITIATOR_CLOSING)
+			begin_login(l);
 	} else {
 		if (events & EPOLLOUT)
-			i->sock_blocked = false;
+			l->sock_blocked = false;
 		if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-			sock_read(i);
+			sock_read(l);
 	}
-	initiator_wake(i);
+	initiator_wake(l->i);
 }
 
-void sock_connect(struct initiator *i, const struct tcp_addr *to)
+void sock_connect(struct link *l, const struct tcp_addr *to)
 {
 	int fd = -1;
 	int r = tcp_connect(to, &fd);
 
 	if (!r) {
-		i->sock = (struct loop_fd){.fd = fd, .events = EPOLLOUT, .ready = sock_ready};
-		i->sock_blocked = false;
-		i->conn_error = 0;
-		r = loop_fd_add(i->loop, &i->sock);
+		l->sock = (struct loop_fd){.fd = fd, .events = EPOLLOUT, .ready = sock_ready};
+		l->sock_blocked = false;
+		l->conn_error = 0;
+		r = loop_fd_add(l->i->loop, &l->sock);
 		if (r)
 			close(fd);
 		else
-			i->sock_open = true;
+			l->sock_open = true;
 	}
 	if (r)
-		attempt_failed(i, r, 0, false, strerror(-r));
+		attempt_failed(l, r, 0, false, strerror(-r));
 }
 
-void sock_close(struct initiator *i)
+void sock_close(struct link *l)
 {
-	i->conn = conn_free(i->conn);
-	i->logged_in = false;
-	if (!i->sock_open)
+	l->conn = conn_free(l->conn);
+	if (!l->sock_open)
 		return;
-	loop_fd_remove(i->loop, &i->sock);
-	close(i->sock.fd);
-	i->sock_open = false;
+	loop_fd_remove(l->i->loop, &l->sock);
+	close(l->sock.fd);
+	l->sock_open = false;
 }
 
 /*

@@ -39,6 +39,20 @@ static void on_down(void *user, const char *why)
 	snprintf(c->last_down, sizeof(c->last_down), "%s", why);
 }
 
+static void on_connection(void *user, unsigned number, bool up, const char *why)
+{
+	struct client *c = user;
+
+	assert_false(c->closed);
+	assert_true(number > 0);
+	if (up) {
+		c->n_conn_up++;
+		return;
+	}
+	c->n_conn_down++;
+	snprintf(c->last_conn_down, sizeof(c->last_conn_down), "%s", why);
+}
+
 static void on_verify(void *user)
 {
 	struct client *c = user;
@@ -79,6 +93,7 @@ static const struct initiator_ops ops = {
 	.up = on_up,
 	.failed = on_failed,
 	.down = on_down,
+	.connection = on_connection,
 	.verify = on_verify,
 	.hold_expired = on_expired,
 	.note = on_note,
@@ -142,6 +157,25 @@ enum initiator_state client_state(const struct client *c)
 
 	initiator_get_status(c->initiator, &s);
 	return s.state;
+}
+
+struct initiator_connection client_conn(const struct client *c, unsigned number)
+{
+	struct initiator_status s;
+
+	initiator_get_status(c->initiator, &s);
+	for (unsigned k = 0; k < s.n_connections; k++)
+		if (s.connection[k].number == number)
+			return s.connection[k];
+	return (struct initiator_connection){.state = INITIATOR_CONN_DOWN};
+}
+
+unsigned client_n_up(const struct client *c)
+{
+	struct initiator_status s;
+
+	initiator_get_status(c->initiator, &s);
+	return s.n_up;
 }
 
 static void on_text(void *user, int error, const char *text, size_t n)

@@ -29,6 +29,8 @@ struct client {
 
 	bool hold_verify; /* verify() does not release by itself */
 
+	unsigned n_conn_up, n_conn_down;
+	char last_conn_down[256];
 	unsigned n_up, n_failed, n_down, n_verify, n_expired, n_notes;
 	bool closed;
 	struct initiator_failure failure;
@@ -48,6 +50,9 @@ void client_start(struct client *c);
 /* Waits for closed() and frees. */
 void client_end(struct client *c);
 enum initiator_state client_state(const struct client *c);
+/* A connection by its number; one that is DOWN when there is none. */
+struct initiator_connection client_conn(const struct client *c, unsigned number);
+unsigned client_n_up(const struct client *c);
 void client_text(struct client *c, const char *text);
 
 /* One command with room for its data. */

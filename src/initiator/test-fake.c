@@ -5,6 +5,8 @@
 #include "initiator/test-fake.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,7 +28,9 @@ struct fake_conn {
 	struct fake *fake;
 	uint8_t *in;
 	size_t n_in;
-	uint32_t statsn, expcmdsn;
+	uint32_t statsn;
+	uint16_t cid;
+	unsigned n_scsi;
 	bool full_feature;
 	uint32_t unanswered[64]; /* ITTs */
 	unsigned n_unanswered;
@@ -52,6 +56,16 @@ static void put(struct fake_conn *c, const void *bytes, size_t n)
 	(void)!send(c->f.fd, bytes, n, MSG_NOSIGNAL);
 }
 
+static unsigned n_unanswered(const struct fake *f)
+{
+	const struct fake_conn *c;
+	unsigned n = 0;
+
+	list_for_each (c, &f->conns, node)
+		n += c->n_unanswered;
+	return n;
+}
+
 static void answer(struct fake_conn *c, struct pdu *p, const void *data, size_t n)
 {
 	static const uint8_t zero[4];
@@ -59,8 +73,9 @@ static void answer(struct fake_conn *c, struct pdu *p, const void *data, size_t 
 
 	p->n_data = (uint32_t)n;
 	p->statsn = c->statsn++;
-	p->expcmdsn = c->expcmdsn;
-	p->maxcmdsn = c->expcmdsn + (c->fake->window ? c->fake->window : 64) - 1 - c->n_unanswered;
+	p->expcmdsn = c->fake->expcmdsn;
+	p->maxcmdsn = c->fake->expcmdsn + (c->fake->window ? c->fake->window : 64) - 1 -
+		      n_unanswered(c->fake);
 	pdu_encode(bhs, p);
 	put(c, bhs, sizeof(bhs));
 	if (n)
@@ -68,41 +83,73 @@ static void answer(struct fake_conn *c, struct pdu *p, const void *data, size_t 
 	put(c, zero, pdu_pad((uint32_t)n));
 }
 
+/* What the text of a login request wants an answer to. */
+static size_t negotiate(const struct fake *f, const struct pdu *req, const uint8_t *data,
+			char *text, size_t n_text)
+{
+	size_t n = 0;
+
+	if (req->u.login.csg == STAGE_SECURITY)
+		return (size_t)snprintf(text, n_text, "AuthMethod=None") + 1;
+	/* The larger of both offers holds, and unanswered it is 2. */
+	if (memmem(data, req->n_data, "Time2Wait=0", 11))
+		n += (size_t)snprintf(text, n_text, "DefaultTime2Wait=0") + 1;
+	if (f->max_connections && memmem(data, req->n_data, "MaxConnections=", 15))
+		n += (size_t)snprintf(text + n, n_text - n, "MaxConnections=%u",
+				      f->max_connections) +
+		     1;
+	if (memmem(data, req->n_data, "HeaderDigest=CRC32C", 20))
+		n += (size_t)snprintf(text + n, n_text - n, "HeaderDigest=CRC32C") + 1;
+	return n;
+}
+
+static void refuse(struct fake_conn *c, const struct pdu *req, uint16_t status, const char *why)
+{
+	struct pdu p = {.opcode = PDU_LOGIN_RSP, .itt = req->itt};
+
+	memcpy(p.u.login.isid, req->u.login.isid, 6);
+	p.u.login.csg = req->u.login.csg;
+	p.u.login.status_class = (uint8_t)(status >> 8);
+	p.u.login.status_detail = (uint8_t)status;
+	answer(c, &p, why, why ? strlen(why) + 1 : 0);
+}
+
+static void now_in_full_feature(struct fake_conn *c)
+{
+	struct fake *f = c->fake;
+
+	c->full_feature = true;
+	f->n_logins++;
+	f->last_login_ns = loop_now_ns(f->loop);
+}
+
 static bool on_login(struct fake_conn *c, const struct pdu *req, const uint8_t *data)
 {
 	struct fake *f = c->fake;
 	struct pdu p = {.opcode = PDU_LOGIN_RSP, .itt = req->itt, .final = req->final};
 	char text[300];
-	size_t n = 0;
+	size_t n;
 
-	c->expcmdsn = req->cmdsn;
+	if (req->u.login.tsih == 0)
+		f->expcmdsn = req->cmdsn;
+	c->cid = f->last_cid = req->u.login.cid;
 	memcpy(f->last_isid, req->u.login.isid, 6);
 	f->last_tsih = req->u.login.tsih;
+	if (f->mode == FAKE_STATUS || (f->join_status && req->u.login.tsih)) {
+		refuse(c, req, f->mode == FAKE_STATUS ? f->status : f->join_status,
+		       f->mode == FAKE_STATUS ? f->status_text : NULL);
+		return true;
+	}
+	if ((f->mode == FAKE_HALF_LOGIN && req->u.login.csg != STAGE_SECURITY) ||
+	    (f->no_join_answer && req->u.login.tsih))
+		return true;
 	memcpy(p.u.login.isid, req->u.login.isid, 6);
 	p.u.login.csg = req->u.login.csg;
 	p.u.login.nsg = req->u.login.nsg;
-	if (f->mode == FAKE_STATUS) {
-		p.final = false;
-		p.u.login.status_class = (uint8_t)(f->status >> 8);
-		p.u.login.status_detail = (uint8_t)f->status;
-		if (f->status_text)
-			n = (size_t)snprintf(text, sizeof(text), "%s", f->status_text) + 1;
-		answer(c, &p, text, n);
-		return true;
-	}
-	if (req->u.login.csg == STAGE_SECURITY) {
-		n = (size_t)snprintf(text, sizeof(text), "AuthMethod=None") + 1;
-	} else if (f->mode == FAKE_HALF_LOGIN) {
-		return true;
-	} else if (memmem(data, req->n_data, "Time2Wait=0", 11)) {
-		/* The larger of both offers holds, and unanswered it is 2. */
-		n = (size_t)snprintf(text, sizeof(text), "DefaultTime2Wait=0") + 1;
-	}
+	n = negotiate(f, req, data, text, sizeof(text));
 	if (req->u.login.csg == STAGE_OPERATIONAL && req->final) {
 		p.u.login.tsih = 7;
-		c->full_feature = true;
-		f->n_logins++;
-		f->last_login_ns = loop_now_ns(f->loop);
+		now_in_full_feature(c);
 	}
 	answer(c, &p, text, n);
 	if (f->mode == FAKE_CLOSE_LOGIN) {
@@ -121,6 +168,7 @@ static void on_scsi(struct fake_conn *c, const struct pdu *req, const uint8_t *b
 			.final = true,
 			.u.reject.reason = REJECT_INVALID_FIELD};
 
+	c->n_scsi++;
 	f->last_opcode[f->n_scsi++ % 64] = req->u.scsi_cmd.cdb[0];
 	if (f->no_scsi_answer) {
 		if (c->n_unanswered < 64)
@@ -149,13 +197,13 @@ static bool on_pdu(struct fake_conn *c, const uint8_t *bhs, const uint8_t *data)
 
 	assert_int_equal(pdu_decode(&req, bhs), 0);
 	if (!req.immediate && req.opcode != PDU_DATA_OUT)
-		c->expcmdsn++;
+		f->expcmdsn++;
 	p.itt = req.itt;
 	switch (req.opcode) {
 	case PDU_LOGIN_REQ: return on_login(c, &req, data);
 	case PDU_SCSI_CMD: on_scsi(c, &req, bhs); break;
 	case PDU_NOP_OUT:
-		if (f->no_nop_answer || req.itt == PDU_TAG_NONE)
+		if (f->no_nop_answer || c->cid == f->no_nop_cid || req.itt == PDU_TAG_NONE)
 			break;
 		p.opcode = PDU_NOP_IN;
 		p.ttt = PDU_TAG_NONE;
@@ -175,6 +223,8 @@ static bool on_pdu(struct fake_conn *c, const uint8_t *bhs, const uint8_t *data)
 		break;
 	case PDU_LOGOUT_REQ:
 		f->n_logouts++;
+		f->last_logout_cid = req.u.logout_req.cid;
+		f->last_logout_reason = req.u.logout_req.reason;
 		if (f->no_logout_answer)
 			break;
 		p.opcode = PDU_LOGOUT_RSP;
@@ -220,6 +270,7 @@ static void conn_ready(struct loop_fd *lf, uint32_t events)
 static void listener_ready(struct loop_fd *lf, uint32_t events)
 {
 	static const char line[] = "HTTP/1.0 400 Bad Request\r\n";
+	const int one = 1;
 	char garbage[1024];
 	static const uint8_t huge[BHS_LEN] = {0x23, 0x80, 0, 0, 0, 0xff, 0xff, 0xff};
 	struct fake *f = CONTAINER_OF(lf, struct fake, listener);
@@ -228,6 +279,8 @@ static void listener_ready(struct loop_fd *lf, uint32_t events)
 
 	assert_non_null(c);
 	assert_true(fd >= 0);
+	/* else what it sends may wait for an acknowledgement that is delayed */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	f->n_accepts++;
 	c->fake = f;
 	c->in = malloc(IN_MAX);
@@ -307,6 +360,49 @@ void fake_async(struct fake *f, uint8_t event, uint16_t p1, uint16_t p2, uint16_
 		if (c->full_feature)
 			answer(c, &p, NULL, 0);
 	}
+}
+
+static struct fake_conn *with_cid(const struct fake *f, uint16_t cid)
+{
+	struct fake_conn *c;
+
+	list_for_each (c, &f->conns, node)
+		if (c->full_feature && c->cid == cid)
+			return c;
+	return NULL;
+}
+
+bool fake_has_cid(const struct fake *f, uint16_t cid)
+{
+	return with_cid(f, cid) != NULL;
+}
+
+void fake_drop_cid(struct fake *f, uint16_t cid, bool reset)
+{
+	struct fake_conn *c = with_cid(f, cid);
+
+	assert_non_null(c);
+	end(c, reset);
+}
+
+unsigned fake_n_scsi(const struct fake *f, uint16_t cid)
+{
+	const struct fake_conn *c = with_cid(f, cid);
+
+	assert_non_null(c);
+	return c->n_scsi;
+}
+
+void fake_async_cid(struct fake *f, uint16_t cid, uint8_t event, uint16_t p3)
+{
+	struct fake_conn *c = with_cid(f, cid);
+	struct pdu p = {.opcode = PDU_ASYNC,
+			.final = true,
+			.itt = PDU_TAG_NONE,
+			.u.async = {.event = event, .param3 = p3}};
+
+	assert_non_null(c);
+	answer(c, &p, NULL, 0);
 }
 
 void fake_answer(struct fake *f, unsigned n)

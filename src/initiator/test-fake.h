@@ -45,6 +45,10 @@ struct fake {
 	size_t n_text;
 	uint8_t scsi_response, scsi_status;
 	bool reject_scsi;
+	unsigned max_connections; /* of a session; 0: 1 */
+	uint16_t join_status;     /* answer to the login of a further connection; 0: it may */
+	bool no_join_answer;
+	uint16_t no_nop_cid; /* no answer to a ping on that connection */
 
 	/* what happened */
 	unsigned n_accepts, n_logins, n_logouts, n_scsi, n_ends;
@@ -53,16 +57,25 @@ struct fake {
 	char asked[256]; /* text of the last Text request */
 	uint8_t last_isid[6];
 	uint16_t last_tsih;
+	uint16_t last_cid, last_logout_cid;
+	uint8_t last_logout_reason;
+	uint32_t expcmdsn; /* of the session; there is one at a time */
 };
 
 void fake_start(struct fake *f, struct loop *loop);
 void fake_stop(struct fake *f);
 /* Ends all connections, politely or with a reset. */
 void fake_drop(struct fake *f, bool reset);
+/* The same for one of a session. */
+void fake_drop_cid(struct fake *f, uint16_t cid, bool reset);
+bool fake_has_cid(const struct fake *f, uint16_t cid);
+/* Commands that have come on it. */
+unsigned fake_n_scsi(const struct fake *f, uint16_t cid);
 /* Listens no longer, or again on the same port. */
 void fake_deaf(struct fake *f, bool deaf);
-/* An asynchronous message on every connection that is logged in. */
+/* An asynchronous message on every connection that is logged in, or on one. */
 void fake_async(struct fake *f, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);
+void fake_async_cid(struct fake *f, uint16_t cid, uint8_t event, uint16_t p3);
 /* Answers at most @n of the commands that have been left without an answer, the oldest first. */
 void fake_answer(struct fake *f, unsigned n);
 unsigned fake_n_conns(const struct fake *f);

@@ -18,78 +18,8 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "initiator/test-client.h"
-#include "initiator/test-fake.h"
+#include "initiator/test-world.h"
 #include "iscsi/pdu.h"
-
-#define TUR     0x00 /* TEST UNIT READY */
-#define INQUIRY 0x12
-
-struct world {
-	struct loop *loop;
-	struct fake fake;
-	struct client client;
-};
-
-static int set_up(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	assert_non_null(w);
-	assert_int_equal(loop_new(&w->loop), 0);
-	fake_start(&w->fake, w->loop);
-	client_init(&w->client, w->loop, &w->fake.addr);
-	*state = w;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct world *w = *state;
-
-	if (w->client.initiator) {
-		initiator_close(w->client.initiator);
-		client_end(&w->client);
-	}
-	fake_stop(&w->fake);
-	assert_null(loop_free(w->loop));
-	free(w);
-	return 0;
-}
-
-static void start_up(struct world *w)
-{
-	client_start(&w->client);
-	WAIT_FOR(w->loop, w->client.n_up || w->client.n_failed);
-	assert_int_equal(w->client.n_failed, 0);
-	assert_int_equal(client_state(&w->client), INITIATOR_UP);
-}
-
-static void logout(struct world *w)
-{
-	initiator_logout(w->client.initiator);
-	assert_false(w->client.closed);
-	client_end(&w->client);
-}
-
-static void start_failing(struct world *w, int error)
-{
-	client_start(&w->client);
-	WAIT_FOR(w->loop, w->client.n_up || w->client.n_failed);
-	assert_int_equal(w->client.n_up, 0);
-	assert_int_equal(w->client.failure.error, error);
-	assert_true(w->client.failure.text[0]);
-	client_end(&w->client);
-	assert_int_equal(w->client.n_failed, 1);
-}
-
-static void pause_ns(struct loop *l, uint64_t ns)
-{
-	uint64_t end = clock_now_ns() + ns;
-
-	while (clock_now_ns() < end)
-		assert_int_equal(loop_turn(l, end), 0);
-}
 
 static const char *redirect_text(char *buf, size_t n, const struct tcp_addr *to)
 {
@@ -107,7 +37,7 @@ static void login_and_logout(void **state)
 	struct world *w = *state;
 	struct initiator_status s;
 
-	start_up(w);
+	world_up(w);
 	initiator_get_status(w->client.initiator, &s);
 	assert_int_equal(s.n_connections, 1);
 	assert_int_equal(s.tsih, 7);
@@ -123,7 +53,7 @@ static void login_and_logout(void **state)
 	assert_true(s.connection[0].mss > 0);
 	assert_int_equal(s.n_reconnects, 0);
 	assert_int_equal(w->fake.n_logins, 1);
-	logout(w);
+	world_logout(w);
 	assert_int_equal(w->fake.n_logouts, 1);
 	assert_int_equal(w->client.n_down, 0);
 	WAIT_FOR(w->loop, fake_n_conns(&w->fake) == 0);
@@ -134,7 +64,7 @@ static void results_of_commands(void **state)
 	struct world *w = *state;
 	struct command c;
 
-	start_up(w);
+	world_up(w);
 	command_submit(&c, &w->client, TUR, false);
 	command_wait(&c);
 	assert_int_equal(c.cmd.error, 0);
@@ -161,7 +91,7 @@ static void results_of_commands(void **state)
 	command_wait(&c);
 	assert_int_equal(c.cmd.error, -EREMOTEIO);
 	assert_true(initiator_path_ops.max_transfer_bytes(w->client.initiator) >= 4096);
-	logout(w);
+	world_logout(w);
 }
 
 static void more_commands_than_tasks(void **state)
@@ -171,7 +101,7 @@ static void more_commands_than_tasks(void **state)
 	unsigned n = 0;
 
 	w->client.cfg.n_commands = 4;
-	start_up(w);
+	world_up(w);
 	for (unsigned k = 0; k < ARRAY_SIZE(c); k++)
 		command_submit(&c[k], &w->client, (uint8_t)k, k % 50 == 0);
 	for (unsigned k = 0; k < ARRAY_SIZE(c); k++) {
@@ -181,7 +111,7 @@ static void more_commands_than_tasks(void **state)
 	}
 	assert_int_equal(n, ARRAY_SIZE(c));
 	assert_int_equal(w->fake.n_scsi, ARRAY_SIZE(c));
-	logout(w);
+	world_logout(w);
 }
 
 static void commands_before_the_login_wait_for_it(void **state)
@@ -194,7 +124,7 @@ static void commands_before_the_login_wait_for_it(void **state)
 	command_wait(&c);
 	assert_int_equal(c.cmd.error, 0);
 	assert_int_equal(w->client.n_up, 1);
-	logout(w);
+	world_logout(w);
 }
 
 static void text_request(void **state)
@@ -205,7 +135,7 @@ static void text_request(void **state)
 
 	w->fake.text = answer;
 	w->fake.n_text = sizeof(answer);
-	start_up(w);
+	world_up(w);
 	client_text(&w->client, "SendTargets=All");
 	assert_int_equal(initiator_text(w->client.initiator, "x=y", 4, NULL), -EBUSY);
 	WAIT_FOR(w->loop, w->client.text_done);
@@ -236,7 +166,7 @@ static void nothing_listens(void **state)
 	struct world *w = *state;
 
 	fake_deaf(&w->fake, true);
-	start_failing(w, -ECONNREFUSED);
+	world_failing(w, -ECONNREFUSED);
 	assert_false(w->client.failure.connected);
 }
 
@@ -278,7 +208,7 @@ static void login_status_is_told(void **state)
 
 	w->fake.mode = FAKE_STATUS;
 	w->fake.status = 0x0203;
-	start_failing(w, -EREMOTEIO);
+	world_failing(w, -EREMOTEIO);
 	assert_int_equal(w->client.failure.login_status, 0x0203);
 	assert_true(w->client.failure.connected);
 }
@@ -289,7 +219,7 @@ static void the_first_login_is_bounded_as_a_whole(void **state)
 
 	w->client.cfg.first_login_timeout_ns = 100 * NS_PER_MS;
 	w->fake.mode = FAKE_SILENT;
-	start_failing(w, -ETIMEDOUT);
+	world_failing(w, -ETIMEDOUT);
 	assert_true(w->client.failure.connected);
 }
 
@@ -325,7 +255,7 @@ static void connecting_is_bounded(void **state)
 	full_port_open(&full);
 	w->client.cfg.addr[0] = full.addr;
 	w->client.cfg.connect_timeout_ns = 50 * NS_PER_MS;
-	start_failing(w, -ETIMEDOUT);
+	world_failing(w, -ETIMEDOUT);
 	assert_false(w->client.failure.connected);
 	full_port_close(&full);
 }
@@ -341,8 +271,8 @@ static void each_address_is_tried(void **state)
 	w->client.cfg.addr[1] = dead.addr;
 	w->client.cfg.addr[2] = w->fake.addr;
 	w->client.cfg.n_addrs = 3;
-	start_up(w);
-	logout(w);
+	world_up(w);
+	world_logout(w);
 	fake_stop(&dead);
 }
 
@@ -359,7 +289,7 @@ static void of_several_failures_the_furthest_is_told(void **state)
 	w->client.cfg.addr[1] = w->fake.addr;
 	w->client.cfg.addr[2] = dead.addr;
 	w->client.cfg.n_addrs = 3;
-	start_failing(w, -EREMOTEIO);
+	world_failing(w, -EREMOTEIO);
 	assert_int_equal(w->client.failure.login_status, 0x0202);
 	assert_int_equal(w->fake.n_accepts, 1);
 	fake_stop(&dead);
@@ -376,7 +306,7 @@ static void redirected(struct world *w, uint16_t status)
 	w->fake.mode = FAKE_STATUS;
 	w->fake.status = status;
 	w->fake.status_text = redirect_text(text, sizeof(text), &other.addr);
-	start_up(w);
+	world_up(w);
 	assert_int_equal(w->fake.n_accepts, 1);
 	assert_int_equal(other.n_logins, 1);
 	fake_drop(&other, false);
@@ -384,7 +314,7 @@ static void redirected(struct world *w, uint16_t status)
 	/* Moved for now: ask at the old place again. Moved for good: do not. */
 	assert_int_equal(w->fake.n_accepts, status == 0x0101 ? 2 : 1);
 	assert_int_equal(other.n_logins, 2);
-	logout(w);
+	world_logout(w);
 	fake_stop(&other);
 }
 
@@ -415,13 +345,13 @@ static void redirected_permanently_then_temporarily(void **state)
 	w->fake.status_text = redirect_text(to_home, sizeof(to_home), &home.addr);
 	home.status_text = redirect_text(to_inn, sizeof(to_inn), &inn.addr);
 	inn.status_text = redirect_text(to_guest, sizeof(to_guest), &guest.addr);
-	start_up(w);
+	world_up(w);
 	fake_drop(&guest, false);
 	WAIT_FOR(w->loop, w->client.n_verify == 1);
 	assert_int_equal(w->fake.n_accepts, 1);
 	assert_int_equal(home.n_accepts, 2);
 	assert_int_equal(guest.n_logins, 2);
-	logout(w);
+	world_logout(w);
 	fake_stop(&home);
 	fake_stop(&inn);
 	fake_stop(&guest);
@@ -438,7 +368,7 @@ static void redirects_in_a_circle(void **state)
 	w->fake.status = 0x0102;
 	w->fake.status_text = redirect_text(there, sizeof(there), &other.addr);
 	other.status_text = redirect_text(back, sizeof(back), &w->fake.addr);
-	start_failing(w, -EREMOTEIO);
+	world_failing(w, -EREMOTEIO);
 	assert_int_equal(w->client.failure.login_status, 0x0101);
 	assert_non_null(strstr(w->client.failure.text, "circle"));
 	assert_int_equal(w->fake.n_accepts, 1);
@@ -462,10 +392,10 @@ static void too_many_redirects(void **state)
 	}
 	/* Four are followed, five are not. */
 	w->client.cfg.addr[0] = hop[1].addr;
-	start_up(w);
-	logout(w);
+	world_up(w);
+	world_logout(w);
 	client_init(&w->client, w->loop, &hop[0].addr);
-	start_failing(w, -EREMOTEIO);
+	world_failing(w, -EREMOTEIO);
 	assert_int_equal(hop[5].n_accepts, 1);
 	for (size_t k = 0; k < ARRAY_SIZE(hop); k++)
 		fake_stop(&hop[k]);
@@ -490,424 +420,12 @@ static void redirects_that_cannot_be_followed(void **state)
 	for (size_t k = 0; k < ARRAY_SIZE(bad); k++) {
 		client_init(&w->client, w->loop, &w->fake.addr);
 		w->fake.status_text = bad[k].text;
-		start_failing(w, -EREMOTEIO);
+		world_failing(w, -EREMOTEIO);
 		assert_int_equal(w->client.failure.login_status, 0x0101);
 		assert_non_null(strstr(w->client.failure.text, bad[k].says));
 		assert_null(strchr(w->client.failure.text, '\x1b'));
 		assert_null(strchr(w->client.failure.text, '\xff'));
 	}
-}
-
-/* ---- loss and return --------------------------------------------------- */
-
-static void commands_under_way_are_sent_again_in_order(void **state)
-{
-	struct world *w = *state;
-	struct command c[5];
-	struct initiator_status s;
-
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	for (unsigned k = 0; k < 3; k++)
-		command_submit(&c[k], &w->client, (uint8_t)(0xc0 + k), false);
-	WAIT_FOR(w->loop, w->fake.n_scsi == 3);
-	w->fake.no_scsi_answer = false;
-	w->fake.n_scsi = 0;
-	fake_drop(&w->fake, true);
-	WAIT_FOR(w->loop, w->client.n_down == 1);
-	assert_true(w->client.last_down[0]);
-	assert_int_equal(client_state(&w->client), INITIATOR_DOWN);
-	for (unsigned k = 3; k < 5; k++)
-		command_submit(&c[k], &w->client, (uint8_t)(0xc0 + k), false);
-	for (unsigned k = 0; k < 5; k++) {
-		command_wait(&c[k]);
-		assert_int_equal(c[k].cmd.error, 0);
-		assert_int_equal(w->fake.last_opcode[k], 0xc0 + k);
-	}
-	assert_int_equal(w->fake.n_scsi, 5);
-	assert_int_equal(w->client.n_verify, 1);
-	initiator_get_status(w->client.initiator, &s);
-	assert_int_equal(s.state, INITIATOR_UP);
-	assert_int_equal(s.n_reconnects, 1);
-	/* Reinstatement: the same ISID, and no TSIH. */
-	assert_memory_equal(w->fake.last_isid, w->client.cfg.session.isid, 6);
-	assert_int_equal(w->fake.last_tsih, 0);
-	logout(w);
-}
-
-static void only_probes_pass_until_the_release(void **state)
-{
-	struct world *w = *state;
-	struct command c, waiting, probe;
-
-	w->client.hold_verify = true;
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	command_submit(&c, &w->client, TUR, false);
-	WAIT_FOR(w->loop, w->fake.n_scsi == 1);
-	w->fake.no_scsi_answer = false;
-	fake_drop(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	assert_int_equal(client_state(&w->client), INITIATOR_VERIFYING);
-	command_submit(&waiting, &w->client, TUR, false);
-	command_submit(&probe, &w->client, INQUIRY, true);
-	command_wait(&probe);
-	assert_int_equal(probe.cmd.error, 0);
-	assert_int_equal(c.n_done + waiting.n_done, 0);
-	assert_int_equal(w->fake.n_scsi, 2);
-	initiator_release(w->client.initiator);
-	assert_int_equal(client_state(&w->client), INITIATOR_UP);
-	command_wait(&c);
-	command_wait(&waiting);
-	assert_int_equal(c.cmd.error + waiting.cmd.error, 0);
-	initiator_release(w->client.initiator); /* no effect */
-	logout(w);
-}
-
-/*
- * The session is back, and the unit turned out to be another one: what was meant for
- * the old one must not be sent when the others go on, wherever it waits.
- */
-static void cancelled_while_held_is_never_sent(void **state)
-{
-	struct world *w = *state;
-	struct command c[12], kept;
-	unsigned n_before;
-
-	w->client.cfg.n_commands = 8;
-	w->client.hold_verify = true;
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	for (unsigned k = 0; k < ARRAY_SIZE(c); k++) /* 8 on the wire, 4 in the queue */
-		command_submit(&c[k], &w->client, TUR, false);
-	WAIT_FOR(w->loop, w->fake.n_scsi == 8);
-	fake_drop(&w->fake, true);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	n_before = w->fake.n_scsi;
-	w->fake.no_scsi_answer = false;
-	for (unsigned k = 0; k < ARRAY_SIZE(c); k++)
-		initiator_path_ops.cancel(w->client.initiator, &c[k].cmd);
-	assert_int_equal(c[0].n_done, 0); /* never from inside */
-	command_submit(&kept, &w->client, TUR, false);
-	initiator_release(w->client.initiator);
-	command_wait(&kept);
-	for (unsigned k = 0; k < ARRAY_SIZE(c); k++) {
-		assert_int_equal(c[k].n_done, 1);
-		assert_int_equal(c[k].cmd.error, -ECANCELED);
-	}
-	assert_int_equal(kept.cmd.error, 0);
-	assert_int_equal(w->fake.n_scsi, n_before + 1);
-	initiator_logout(w->client.initiator);
-	client_end(&w->client);
-}
-
-static void lost_again_while_verifying(void **state)
-{
-	struct world *w = *state;
-	struct command held, probe, queued;
-
-	w->client.hold_verify = true;
-	start_up(w);
-	fake_drop(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	command_submit(&held, &w->client, TUR, false);
-	w->fake.no_scsi_answer = true;
-	command_submit(&probe, &w->client, INQUIRY, true);
-	WAIT_FOR(w->loop, w->fake.n_scsi == 1);
-	fake_drop(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_down == 2);
-	command_wait(&probe);
-	assert_int_equal(probe.cmd.error, -EIO);
-	assert_int_equal(held.n_done, 0);
-	initiator_release(w->client.initiator); /* too late: that login is gone */
-	assert_int_equal(client_state(&w->client), INITIATOR_DOWN);
-	command_submit(&queued, &w->client, INQUIRY, true); /* for the next login */
-	w->fake.no_scsi_answer = false;
-	WAIT_FOR(w->loop, w->client.n_verify == 2);
-	command_wait(&queued);
-	assert_int_equal(queued.cmd.error, 0);
-	initiator_release(w->client.initiator);
-	command_wait(&held);
-	assert_int_equal(held.cmd.error, 0);
-	logout(w);
-}
-
-static void commands_fail_when_the_hold_is_over(void **state)
-{
-	struct world *w = *state;
-	struct command under_way, waiting, late, probe, after;
-
-	w->client.hold_verify = true;
-	w->client.cfg.hold_ns = 200 * NS_PER_MS;
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	command_submit(&under_way, &w->client, TUR, false);
-	WAIT_FOR(w->loop, w->fake.n_scsi == 1);
-	fake_deaf(&w->fake, true);
-	fake_drop(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_down == 1);
-	command_submit(&waiting, &w->client, TUR, false);
-	command_submit(&probe, &w->client, INQUIRY, true);
-	pause_ns(w->loop, 20 * NS_PER_MS);
-	assert_int_equal(under_way.n_done + waiting.n_done + probe.n_done, 0);
-	WAIT_FOR(w->loop, w->client.n_expired == 1);
-	command_wait(&under_way);
-	command_wait(&waiting);
-	command_wait(&probe);
-	assert_int_equal(under_way.cmd.error, -EIO);
-	assert_int_equal(waiting.cmd.error, -EIO);
-	assert_int_equal(probe.cmd.error, -EIO);
-	command_submit(&late, &w->client, TUR, false);
-	assert_int_equal(loop_turn(w->loop, 0), 0);
-	assert_int_equal(late.n_done, 1);
-	assert_int_equal(late.cmd.error, -EIO);
-
-	/* Back: probes pass, the rest fails until the release. */
-	w->fake.no_scsi_answer = false;
-	fake_deaf(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	command_submit(&probe, &w->client, INQUIRY, true);
-	command_submit(&late, &w->client, TUR, false);
-	command_wait(&probe);
-	command_wait(&late);
-	assert_int_equal(probe.cmd.error, 0);
-	assert_int_equal(late.cmd.error, -EIO);
-	initiator_release(w->client.initiator);
-	command_submit(&after, &w->client, TUR, false);
-	command_wait(&after);
-	assert_int_equal(after.cmd.error, 0);
-	assert_int_equal(w->client.n_expired, 1);
-	logout(w);
-}
-
-static void the_hold_ends_during_verification_too(void **state)
-{
-	struct world *w = *state;
-	struct command waiting, probe;
-
-	w->client.hold_verify = true;
-	w->client.cfg.hold_ns = 150 * NS_PER_MS;
-	start_up(w);
-	fake_drop(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	command_submit(&waiting, &w->client, TUR, false);
-	w->fake.no_scsi_answer = true;
-	command_submit(&probe, &w->client, INQUIRY, true);
-	command_wait(&waiting);
-	assert_int_equal(waiting.cmd.error, -EIO);
-	assert_int_equal(probe.n_done, 0);
-	initiator_close(w->client.initiator);
-	client_end(&w->client);
-	assert_int_equal(probe.cmd.error, -ECANCELED);
-}
-
-static void time_stands_still_while_commands_are_held(void **state)
-{
-	struct world *w = *state;
-	struct command under_way, waiting, lazy;
-
-	start_up(w);
-	fake_deaf(&w->fake, true);
-	w->fake.no_scsi_answer = true;
-	command_submit(&under_way, &w->client, TUR, false);
-	under_way.cmd.timeout_ns = 150 * NS_PER_MS;
-	WAIT_FOR(w->loop, w->fake.n_scsi == 1);
-	fake_drop(&w->fake, false);
-	WAIT_FOR(w->loop, w->client.n_down == 1);
-	command_submit(&waiting, &w->client, TUR, false);
-	waiting.cmd.timeout_ns = 150 * NS_PER_MS;
-	pause_ns(w->loop, 500 * NS_PER_MS);
-	assert_int_equal(under_way.n_done + waiting.n_done, 0);
-	w->fake.no_scsi_answer = false;
-	fake_deaf(&w->fake, false);
-	command_wait(&under_way);
-	command_wait(&waiting);
-	assert_int_equal(under_way.cmd.error, 0);
-	assert_int_equal(waiting.cmd.error, 0);
-
-	/* And it goes on afterwards. */
-	w->fake.no_scsi_answer = true;
-	command_submit(&lazy, &w->client, TUR, false);
-	lazy.cmd.timeout_ns = 50 * NS_PER_MS;
-	command_wait(&lazy);
-	assert_int_equal(lazy.cmd.error, -ETIMEDOUT);
-	assert_int_equal(w->client.n_down, 1); /* ABORT TASK was enough */
-	logout(w);
-}
-
-/* What waits for a free task is not sent when its time is over. */
-static void a_command_that_waited_too_long_is_not_sent(void **state)
-{
-	struct world *w = *state;
-	struct command first, second;
-
-	w->client.cfg.n_commands = 1;
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	command_submit(&first, &w->client, 0xc0, false);
-	first.cmd.timeout_ns = 100 * NS_PER_MS;
-	command_submit(&second, &w->client, 0xc1, false);
-	second.cmd.timeout_ns = 50 * NS_PER_MS;
-	command_wait(&first);
-	command_wait(&second);
-	assert_int_equal(first.cmd.error, -ETIMEDOUT);
-	assert_int_equal(second.cmd.error, -ETIMEDOUT);
-	assert_int_equal(w->fake.n_scsi, 1);
-	logout(w);
-}
-
-static void once_means_once(void **state)
-{
-	struct world *w = *state;
-	struct command c;
-
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	command_submit(&c, &w->client, TUR, false);
-	c.cmd.once = true;
-	WAIT_FOR(w->loop, w->fake.n_scsi == 1);
-	fake_drop(&w->fake, false);
-	command_wait(&c);
-	assert_int_equal(c.cmd.error, -EIO);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	pause_ns(w->loop, 20 * NS_PER_MS);
-	assert_int_equal(w->fake.n_scsi, 1);
-	logout(w);
-}
-
-static void silence_is_noticed(void **state)
-{
-	struct world *w = *state;
-
-	w->client.cfg.session.nop_interval_ns = 50 * NS_PER_MS;
-	w->client.cfg.session.nop_timeout_ns = 50 * NS_PER_MS;
-	start_up(w);
-	pause_ns(w->loop, 250 * NS_PER_MS);
-	assert_int_equal(w->client.n_down, 0);
-	w->fake.no_nop_answer = true;
-	WAIT_FOR(w->loop, w->client.n_down == 1);
-	w->fake.no_nop_answer = false;
-	WAIT_FOR(w->loop, client_state(&w->client) == INITIATOR_UP);
-	logout(w);
-}
-
-static void attempts_are_told_once_per_change(void **state)
-{
-	struct world *w = *state;
-	unsigned n_accepts;
-
-	start_up(w);
-	/* Refused by TCP, many times. */
-	fake_deaf(&w->fake, true);
-	fake_drop(&w->fake, false);
-	pause_ns(w->loop, 1200 * NS_PER_MS);
-	assert_int_equal(w->client.n_down, 1);
-	assert_int_equal(w->client.n_notes, 1);
-	/* Another reason is news, once. */
-	w->fake.mode = FAKE_STATUS;
-	w->fake.status = 0x0301;
-	fake_deaf(&w->fake, false);
-	n_accepts = w->fake.n_accepts;
-	WAIT_FOR(w->loop, w->fake.n_accepts == n_accepts + 13);
-	assert_int_equal(w->client.n_notes, 2);
-	assert_int_equal(w->client.n_down, 1);
-	w->fake.mode = FAKE_GOOD;
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	logout(w);
-}
-
-static void pauses_grow_up_to_a_bound(void **state)
-{
-	struct world *w = *state;
-	unsigned n_accepts;
-
-	start_up(w);
-	w->fake.mode = FAKE_CLOSE;
-	n_accepts = w->fake.n_accepts;
-	fake_drop(&w->fake, false);
-	pause_ns(w->loop, 1000 * NS_PER_MS);
-	/* 20, 40, 80, 100, 100, … ms, each a quarter more or less: 11 of them, not 50. */
-	assert_in_range(w->fake.n_accepts - n_accepts, 4, 16);
-	w->fake.mode = FAKE_GOOD;
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	logout(w);
-}
-
-static void time2wait_is_kept(void **state)
-{
-	struct world *w = *state;
-
-	start_up(w);
-	fake_async(&w->fake, ASYNC_SESSION_DROP, 0, 1, 0);
-	WAIT_FOR(w->loop, w->client.n_down == 1);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	assert_true(w->client.verify_ns - w->client.down_ns >= NS_PER_S);
-	logout(w);
-}
-
-/* ---- the target wants us to leave -------------------------------------- */
-
-static void logout_on_request_lets_commands_end(void **state)
-{
-	struct world *w = *state;
-	struct command first, second, queued, later;
-
-	w->fake.window = 2;
-	start_up(w);
-	w->client.hold_verify = true;
-	w->fake.no_scsi_answer = true;
-	command_submit(&first, &w->client, 0xc0, false);
-	command_submit(&second, &w->client, 0xc1, false);
-	second.cmd.once = true;                           /* would fail if it were cut off */
-	command_submit(&queued, &w->client, 0xc2, false); /* with the engine, for want of window */
-	WAIT_FOR(w->loop, w->fake.n_scsi == 2);
-	fake_async(&w->fake, ASYNC_LOGOUT_REQUEST, 0, 0, 10);
-	pause_ns(w->loop, 50 * NS_PER_MS);
-	command_submit(&later, &w->client, 0xc3, false);
-	fake_answer(&w->fake, 1); /* opens the window, but nothing new may go */
-	command_wait(&first);
-	pause_ns(w->loop, 50 * NS_PER_MS);
-	assert_int_equal(w->fake.n_logouts, 0);
-	assert_int_equal(w->fake.n_scsi, 2);
-	w->fake.no_scsi_answer = false;
-	fake_answer(&w->fake, 1);
-	WAIT_FOR(w->loop, w->client.n_down == 1);
-	assert_int_equal(w->fake.n_logouts, 1);
-	assert_int_equal(second.n_done, 1);
-	assert_int_equal(second.cmd.error, 0);
-	assert_int_equal(w->fake.n_scsi, 2);
-	WAIT_FOR(w->loop, w->client.n_verify == 1);
-	assert_int_equal(queued.n_done + later.n_done, 0);
-	initiator_release(w->client.initiator);
-	command_wait(&queued);
-	command_wait(&later);
-	assert_int_equal(queued.cmd.error, 0);
-	assert_int_equal(later.cmd.error, 0);
-	logout(w);
-	assert_int_equal(w->fake.n_logouts, 2);
-}
-
-static void logout_on_request_does_not_wait_for_ever(void **state)
-{
-	struct world *w = *state;
-	struct command stuck;
-
-	start_up(w);
-	w->fake.no_scsi_answer = true;
-	w->fake.no_logout_answer = true;
-	w->client.cfg.session.logout_timeout_ns = NS_PER_S;
-	command_submit(&stuck, &w->client, TUR, false);
-	WAIT_FOR(w->loop, w->fake.n_scsi == 1);
-	fake_async(&w->fake, ASYNC_LOGOUT_REQUEST, 0, 0, 1);
-	WAIT_FOR(w->loop, w->fake.n_logouts == 1);
-	assert_int_equal(stuck.n_done, 0);
-	/* The target goes without an answer; we come back, and the command with us. */
-	w->fake.no_scsi_answer = false;
-	fake_drop(&w->fake, false);
-	command_wait(&stuck);
-	assert_int_equal(stuck.cmd.error, 0);
-	w->fake.no_logout_answer = false;
-	logout(w);
 }
 
 /* ---- the end ----------------------------------------------------------- */
@@ -917,9 +435,9 @@ static void a_logout_without_answer_ends(void **state)
 	struct world *w = *state;
 
 	w->client.cfg.session.logout_timeout_ns = 100 * NS_PER_MS;
-	start_up(w);
+	world_up(w);
 	w->fake.no_logout_answer = true;
-	logout(w);
+	world_logout(w);
 	assert_int_equal(w->fake.n_logouts, 1);
 }
 
@@ -928,10 +446,10 @@ static void after_a_logout_time2wait_is_kept(void **state)
 	struct world *w = *state;
 	uint64_t before;
 
-	start_up(w);
+	world_up(w);
 	w->fake.logout_time2wait = 1;
 	before = clock_now_ns();
-	logout(w);
+	world_logout(w);
 	assert_true(clock_now_ns() - before >= NS_PER_S);
 }
 
@@ -941,7 +459,7 @@ static void logout_cancels_what_is_left(void **state)
 	struct command c[40];
 
 	w->client.cfg.n_commands = 8;
-	start_up(w);
+	world_up(w);
 	w->fake.no_scsi_answer = true;
 	for (unsigned k = 0; k < ARRAY_SIZE(c); k++)
 		command_submit(&c[k], &w->client, TUR, false);
@@ -987,25 +505,25 @@ static void reach(struct world *w, enum end_state s, struct full_port *full)
 		client_start(c);
 		WAIT_FOR(w->loop, client_state(c) == INITIATOR_LOGGING_IN);
 		break;
-	case END_UP: start_up(w); break;
+	case END_UP: world_up(w); break;
 	case END_LOGGING_OUT:
-		start_up(w);
+		world_up(w);
 		w->fake.no_logout_answer = true;
 		break;
 	case END_DOWN:
-		start_up(w);
+		world_up(w);
 		fake_deaf(&w->fake, true);
 		fake_drop(&w->fake, false);
 		WAIT_FOR(w->loop, client_state(c) == INITIATOR_DOWN);
 		break;
 	case END_RECONNECTING:
-		start_up(w);
+		world_up(w);
 		w->fake.mode = FAKE_SILENT;
 		fake_drop(&w->fake, false);
 		WAIT_FOR(w->loop, client_state(c) == INITIATOR_LOGGING_IN);
 		break;
 	case END_VERIFYING:
-		start_up(w);
+		world_up(w);
 		fake_drop(&w->fake, false);
 		WAIT_FOR(w->loop, client_state(c) == INITIATOR_VERIFYING);
 		break;
@@ -1098,7 +616,7 @@ static void commands_submitted_by_done_during_the_end(void **state)
 	struct command c;
 
 	n_stubborn = 0;
-	start_up(w);
+	world_up(w);
 	command_submit(&c, &w->client, TUR, false);
 	c.cmd.done = stubborn_done;
 	client_end(&w->client);
@@ -1238,8 +756,6 @@ static void freed_by_another_thread(void **state)
 	assert_null(loop_free(r.loop));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1261,21 +777,6 @@ int main(void)
 		T(redirects_in_a_circle),
 		T(too_many_redirects),
 		T(redirects_that_cannot_be_followed),
-		T(commands_under_way_are_sent_again_in_order),
-		T(only_probes_pass_until_the_release),
-		T(cancelled_while_held_is_never_sent),
-		T(lost_again_while_verifying),
-		T(commands_fail_when_the_hold_is_over),
-		T(the_hold_ends_during_verification_too),
-		T(time_stands_still_while_commands_are_held),
-		T(a_command_that_waited_too_long_is_not_sent),
-		T(once_means_once),
-		T(silence_is_noticed),
-		T(attempts_are_told_once_per_change),
-		T(pauses_grow_up_to_a_bound),
-		T(time2wait_is_kept),
-		T(logout_on_request_lets_commands_end),
-		T(logout_on_request_does_not_wait_for_ever),
 		T(a_logout_without_answer_ends),
 		T(after_a_logout_time2wait_is_kept),
 		T(logout_cancels_what_is_left),
