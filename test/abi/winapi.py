@@ -5,6 +5,7 @@ any other program would. WCHAR is c_uint16, because c_wchar has 32 bits here.
 """
 import ctypes as c
 import json
+import mmap
 import os
 
 SOURCE = os.environ.get("ISCSIDSC_SOURCE", os.path.join(os.path.dirname(__file__), "../.."))
@@ -150,6 +151,37 @@ class Memory:
 
     def inside(self, address, n):
         return self.addr <= address and address + n <= self.addr + self.size
+
+
+class Page:
+    """
+    Bytes for the library to read, up to the very end of what can be read: behind them
+    lies a page without any rights. @odd: one byte further to the front.
+    """
+
+    libc = c.CDLL(None)
+    libc.mmap.restype = c.c_void_p
+    libc.mmap.argtypes = [c.c_void_p, c.c_size_t, c.c_int, c.c_int, c.c_int, c.c_long]
+    libc.munmap.argtypes = [c.c_void_p, c.c_size_t]
+    libc.mprotect.argtypes = [c.c_void_p, c.c_size_t, c.c_int]
+
+    def __init__(self, content, odd=False):
+        page = mmap.PAGESIZE
+        self.size = len(content)
+        self.n_map = (self.size + 1 + page - 1) // page * page + page
+        self.base = self.libc.mmap(None, self.n_map, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+        assert self.base != 2**64 - 1
+        assert self.libc.mprotect(self.base + self.n_map - page, page, 0) == 0
+        self.addr = self.base + self.n_map - page - self.size - (1 if odd else 0)
+        c.memmove(self.addr, content, self.size)
+        self.content = content
+
+    def __del__(self):
+        self.libc.munmap(self.base, self.n_map)
+
+    def check(self):
+        """What a program lends to be read is not written to."""
+        assert c.string_at(self.addr, self.size) == self.content
 
 
 def ulong(value=0xDEADBEEF):
