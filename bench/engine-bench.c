@@ -167,6 +167,7 @@ static void drain(struct bench *b, uint64_t now_ns)
 		case ISCSI_EV_REDIRECT:
 			die("login failed: %s (status 0x%04x)", ev.text, ev.login_status);
 		case ISCSI_EV_CONN_DOWN: die("connection lost: %s", ev.text);
+		case ISCSI_EV_TMF_DONE:
 		case ISCSI_EV_TEXT_DONE:
 		case ISCSI_EV_LOGOUT_WANTED:
 		case ISCSI_EV_SCSI_ASYNC: break;

@@ -396,6 +396,7 @@ static void event_act(struct initiator *i, const struct iscsi_event *ev)
 			       (unsigned long long)ev->lun);
 		break;
 	case ISCSI_EV_NOTE: initiator_note(i, "%s", text); break;
+	case ISCSI_EV_TMF_DONE:
 	case ISCSI_EV_TASK_DONE:
 	case ISCSI_EV_TEXT_DONE: break;
 	}

@@ -55,8 +55,16 @@ bool conn_in_full_feature(const struct iscsi_conn *c)
 int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid)
 {
 	struct iscsi_conn *c;
+	unsigned n_alive = 0;
 
-	if (s->n_conns >= (s->up ? s->active.MaxConnections : 1))
+	list_for_each (c, &s->conns, node) {
+		if (c->state == CONN_DEAD)
+			continue;
+		n_alive++;
+		if (c->cid == cid)
+			return -EBUSY;
+	}
+	if (s->logging_out || n_alive >= (s->up ? s->active.MaxConnections : 1))
 		return -EBUSY;
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -70,13 +78,15 @@ int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid
 	c->cid = cid;
 	c->state = CONN_XPT_WAIT;
 	c->offer = s->cfg.offer;
-	c->leading = s->n_conns == 0;
+	c->leading = !s->up;
+	c->active = true;
 	c->nop_itt = PDU_TAG_NONE;
 	c->logout_itt = PDU_TAG_NONE;
 	list_init(&c->control);
+	list_init(&c->retries);
 	list_init(&c->bursts);
+	list_init(&c->ready);
 	list_append(&s->conns, &c->node);
-	s->n_conns++;
 	*ret_conn = c;
 	return 0;
 }
@@ -91,7 +101,6 @@ struct iscsi_conn *conn_free(struct iscsi_conn *c)
 	}
 	session_forget_conn(c->session, c);
 	list_remove(&c->node);
-	c->session->n_conns--;
 	login_clear(&c->login);
 	wipe_free(c->rx_data, c->n_rx_data_room);
 	wipe_free(c->stage, STAGE_BYTES);
@@ -100,14 +109,32 @@ struct iscsi_conn *conn_free(struct iscsi_conn *c)
 }
 
 /* What every end has in common; the state is CONN_DEAD already. */
-void conn_bury(struct iscsi_conn *c)
+static void bury(struct iscsi_conn *c, bool clean)
 {
 	conn_tx_clear(c);
 	if (c->rx_task) {
 		task_release(c->rx_task);
 		c->rx_task = NULL;
 	}
-	session_conn_gone(c->session, c);
+	session_conn_gone(c->session, c, clean);
+}
+
+void conn_bury(struct iscsi_conn *c)
+{
+	bury(c, false);
+}
+
+/* How long a connection may take to come back when its tasks are to be reassigned. */
+static uint16_t recover_s(const struct iscsi_conn *c)
+{
+	const struct iscsi_session *s = c->session;
+	uint64_t n = (uint64_t)c->params.DefaultTime2Wait + c->params.DefaultTime2Retain;
+
+	for (unsigned i = 0; i < LOSSES_MAX; i++)
+		if (s->loss[i].state != LOSS_NONE && s->loss[i].cid == c->cid &&
+		    s->loss[i].reason == LOGOUT_FOR_RECOVERY)
+			return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
+	return 0;
 }
 
 static void drop(struct iscsi_conn *c, const char *fmt, va_list ap)
@@ -131,7 +158,13 @@ static void drop(struct iscsi_conn *c, const char *fmt, va_list ap)
 	vsnprintf(q->text, sizeof(q->text), fmt, ap);
 	if (!login && !logout)
 		s->stats.n_conn_lost++;
+	if (logout && c->closes_all)
+		s->ending = true;
 	conn_bury(c);
+	if (logout && c->closes_all)
+		session_logged_out(s);
+	q->ev.last = !s->n_up;
+	q->ev.recover_s = recover_s(c);
 }
 
 void conn_drop(struct iscsi_conn *c, const char *fmt, ...)
@@ -180,6 +213,12 @@ void conn_start(struct iscsi_conn *c, uint64_t now_ns)
 uint16_t conn_cid(const struct iscsi_conn *c)
 {
 	return c->cid;
+}
+
+void conn_set_path(struct iscsi_conn *c, bool active, unsigned weight)
+{
+	c->active = active;
+	c->weight = weight;
 }
 
 const struct iscsi_params *conn_params(const struct iscsi_conn *c)
@@ -236,6 +275,17 @@ static int room_for_data(struct iscsi_conn *c)
 	return 0;
 }
 
+/* What names no task of this connection: late, or wrong. 0 or -EPROTO. */
+static int nobodys(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+
+	if (s->forgiving && session_is_stale(s, c->rx.itt))
+		return 0;
+	return conn_violation(c, "%s for no command of %s (ITT 0x%08x)", pdu_name(c->rx.opcode),
+			      s->n_up > 1 ? "this connection" : "ours", c->rx.itt);
+}
+
 int conn_on_header(struct iscsi_conn *c)
 {
 	const struct pdu *p = &c->rx;
@@ -255,7 +305,7 @@ int conn_on_header(struct iscsi_conn *c)
 
 	t = session_find(c->session, c, p->itt);
 	if (!t)
-		return conn_violation(c, "Data-In for no command of ours (ITT 0x%08x)", p->itt);
+		return nobodys(c) ? -EPROTO : room_for_data(c);
 	if (task_check_data_in(t, p, &why))
 		return conn_violation(c, "%s", why);
 	c->rx_task = t;
@@ -287,6 +337,11 @@ void conn_on_data_in(struct iscsi_conn *c)
 	const char *why;
 
 	c->rx_task = NULL;
+	if (!t) { /* late: only its numbers count */
+		if (conn_take_statsn(c) == 0)
+			session_window(c->session, p);
+		return;
+	}
 	if (conn_take_statsn(c) == 0) {
 		session_window(c->session, p);
 		/* A reset or the owner may have ended the task while its data was landing. */
@@ -307,7 +362,7 @@ static void on_scsi_response(struct iscsi_conn *c)
 	const char *why;
 
 	if (!t)
-		conn_violation(c, "SCSI Response for no command of ours (ITT 0x%08x)", c->rx.itt);
+		nobodys(c);
 	else if (task_on_response(t, &c->rx, c->rx_data, c->rx.n_data, &why))
 		conn_violation(c, "%s", why);
 }
@@ -318,7 +373,7 @@ static void on_r2t(struct iscsi_conn *c)
 	const char *why;
 
 	if (!t)
-		conn_violation(c, "R2T for no command of ours (ITT 0x%08x)", c->rx.itt);
+		nobodys(c);
 	else if (task_on_r2t(t, &c->rx, &why))
 		conn_violation(c, "%s", why);
 }
@@ -336,6 +391,8 @@ static void on_nop_in(struct iscsi_conn *c)
 	if (c->rx.itt != PDU_TAG_NONE) {
 		if (c->rx.itt == c->nop_itt)
 			c->nop_itt = PDU_TAG_NONE;
+		else if (c->n_plugs)
+			c->n_plugs--;
 		else
 			conn_violation(c, "answer to a ping that was not sent");
 		return;
@@ -352,7 +409,7 @@ static void on_text(struct iscsi_conn *c)
 {
 	struct iscsi_session *s = c->session;
 
-	if (!s->text_busy || c->rx.itt != s->text_itt) {
+	if (!s->text_busy || c != s->text_conn || c->rx.itt != s->text_itt) {
 		conn_violation(c, "Text Response to nothing we asked");
 		return;
 	}
@@ -396,12 +453,27 @@ static void on_text(struct iscsi_conn *c)
 	session_event(s, ISCSI_EV_TEXT_DONE, c);
 }
 
+/* The end of a Logout; not @clean: the target has not said that it has put all away. */
+void conn_logged_out(struct iscsi_conn *c, bool clean)
+{
+	struct iscsi_session *s = c->session;
+	bool all = c->closes_all;
+
+	s->ending |= all;
+	conn_move(c, CONN_LOGOUT_DONE);
+	bury(c, clean);
+	if (all)
+		session_logged_out(s);
+}
+
 static void on_logout(struct iscsi_conn *c)
 {
 	struct iscsi_session *s = c->session;
 	struct queued_event *q;
 	uint8_t response = c->rx.u.logout_rsp.response;
 
+	if (recovery_on_logout(c))
+		return;
 	if (c->state != CONN_IN_LOGOUT || c->rx.itt != c->logout_itt) {
 		conn_violation(c, "Logout Response to nothing we asked");
 		return;
@@ -411,8 +483,8 @@ static void on_logout(struct iscsi_conn *c)
 	q = session_event(s, ISCSI_EV_LOGGED_OUT, c);
 	q->ev.time2wait_s = c->rx.u.logout_rsp.time2wait;
 	q->ev.time2retain_s = c->rx.u.logout_rsp.time2retain;
-	conn_move(c, CONN_LOGOUT_DONE);
-	conn_bury(c);
+	conn_logged_out(c, response <= LOGOUT_RSP_NO_CID);
+	q->ev.last = !s->n_up;
 }
 
 /* The target has not begun the command, because it waits for our Logout: the next session's. */
@@ -489,13 +561,42 @@ static void on_scsi_event(struct iscsi_conn *c)
 	q->ev.n_sense = n;
 }
 
-static void down_by_target(struct iscsi_conn *c, const char *what)
+/* The target's times hold from now on. */
+static void take_times(struct iscsi_conn *c, const struct pdu *p)
 {
-	uint16_t wait = c->rx.u.async.param2, retain = c->rx.u.async.param3;
+	c->params.DefaultTime2Wait = p->u.async.param2;
+	c->params.DefaultTime2Retain = p->u.async.param3;
+}
 
-	c->params.DefaultTime2Wait = wait;
-	c->params.DefaultTime2Retain = retain;
-	conn_drop(c, "the target drops %s (Time2Wait %u s)", what, wait);
+static void on_conn_drop(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	const struct pdu p = c->rx;
+	struct iscsi_conn *gone;
+
+	list_for_each (gone, &s->conns, node) {
+		if (gone->state == CONN_DEAD || gone->cid != p.u.async.param1)
+			continue;
+		take_times(gone, &p);
+		gone->now_ns = c->now_ns;
+		conn_drop(gone, "the target drops this connection (Time2Wait %u s)",
+			  p.u.async.param2);
+		return;
+	}
+	session_note(s, c, "the target has dropped connection %u", p.u.async.param1);
+}
+
+static void on_session_drop(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	const struct pdu p = c->rx;
+	struct iscsi_conn *one;
+
+	list_for_each (one, &s->conns, node)
+		take_times(one, &p);
+	session_give_up(s, c->now_ns,
+			"the target drops all connections of the session (Time2Wait %u s)",
+			p.u.async.param2);
 }
 
 static void on_async(struct iscsi_conn *c)
@@ -512,14 +613,8 @@ static void on_async(struct iscsi_conn *c)
 		}
 		conn_move(c, CONN_LOGOUT_WANTED);
 		break;
-	case ASYNC_CONN_DROP:
-		if (c->rx.u.async.param1 == c->cid)
-			down_by_target(c, "this connection");
-		else
-			session_note(s, c, "the target has dropped connection %u",
-				     c->rx.u.async.param1);
-		break;
-	case ASYNC_SESSION_DROP: down_by_target(c, "all connections of the session"); break;
+	case ASYNC_CONN_DROP: on_conn_drop(c); break;
+	case ASYNC_SESSION_DROP: on_session_drop(c); break;
 	case ASYNC_NEGOTIATE:
 		/* An empty request opens the exchange, in which the target may offer (§11.9.1). */
 		session_note(s, c, "the target asks to negotiate again");
@@ -552,7 +647,10 @@ void conn_on_pdu(struct iscsi_conn *c)
 	case PDU_NOP_IN: on_nop_in(c); break;
 	case PDU_TEXT_RSP: on_text(c); break;
 	case PDU_LOGOUT_RSP: on_logout(c); break;
-	case PDU_TMF_RSP: tmf_on_response(s, &c->rx, c->now_ns); break;
+	case PDU_TMF_RSP:
+		if (!recovery_on_tmf(c))
+			tmf_on_response(s, &c->rx, c->now_ns);
+		break;
 	case PDU_REJECT: on_reject(c); break;
 	case PDU_ASYNC: on_async(c); break;
 	case PDU_DATA_IN:

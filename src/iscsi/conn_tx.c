@@ -87,7 +87,11 @@ static void add_control(struct iscsi_conn *c)
 
 	list_remove(&q->node);
 	c->n_control--;
-	q->pdu.cmdsn = c->session->cmdsn;
+	if (q->pdu.immediate)
+		q->pdu.cmdsn = c->session->cmdsn;
+	/* Others may have sent commands since it was asked for. */
+	if (q->pdu.opcode == PDU_TMF_REQ && q->pdu.itt == c->session->tmf.itt)
+		c->session->tmf.cmdsn = c->session->cmdsn;
 	slot_add(c, &q->pdu, NULL, 0, q->data);
 	free(q);
 }
@@ -124,11 +128,15 @@ static bool add_command(struct iscsi_conn *c)
 
 	if (c->state != CONN_LOGGED_IN)
 		return false;
-	t = session_next_task(s);
+	t = policy_next(s, c);
 	if (!t)
 		return false;
 	list_remove(&t->node);
 	s->n_pending--;
+	if (t->state == TASK_READY)
+		c->n_ready--;
+	else
+		c->n_tasks++;
 	session_take_itt(s, t);
 	t->cmdsn = s->cmdsn++;
 	task_start(t, c, &p);
@@ -136,11 +144,24 @@ static bool add_command(struct iscsi_conn *c)
 	return true;
 }
 
+/* A command that the target has not taken: as it was, with its old CmdSN (RFC 7143 §7.2.1). */
+static void add_retry(struct iscsi_conn *c)
+{
+	struct iscsi_task *t = list_first(&c->retries, struct iscsi_task, node);
+	struct pdu p;
+
+	list_remove(&t->node);
+	task_start(t, c, &p);
+	slot_add(c, &p, t, 0, NULL);
+}
+
 static void fill(struct iscsi_conn *c)
 {
 	while (c->n_slots < TX_SLOTS) {
 		if (!list_empty(&c->control))
 			add_control(c);
+		else if (!list_empty(&c->retries))
+			add_retry(c);
 		else if (!list_empty(&c->bursts))
 			add_data_out(c);
 		else if (!add_command(c))

@@ -15,6 +15,10 @@
  *	session_deadline_ns / session_tick     time
  *	session_next_event                     after any of the above, until it returns false
  *
+ * Further connections (MaxConnections) are made like the first while the session is
+ * up. What one connection does may give another something to send: after any of the
+ * above the owner asks all of them, round after round, until none has any more.
+ *
  * No function calls back. Structures handed in stay where they are until the
  * event that gives them back.
  *
@@ -42,6 +46,7 @@ struct iscsi_conn;
 #define ISCSI_MAX_LOSSES 8
 #define ISCSI_MAX_R2T    8                   /* MaxOutstandingR2T we make use of */
 #define ISCSI_MAX_BURSTS (ISCSI_MAX_R2T + 1) /* and the unsolicited sequence */
+#define ISCSI_MAX_HOLES  4                   /* runs of lost Data-In that a task waits for */
 
 /* ---- tasks ------------------------------------------------------------- */
 
@@ -90,9 +95,12 @@ struct iscsi_task {
 	uint32_t residual;      /* with underflow or overflow */
 	bool underflow, overflow;
 
-	/* the engine's; see task.h */
+	/* the engine's */
 	struct list node;
+	struct iscsi_session *session;
 	uint8_t state;
+	uint8_t loss;  /* without allegiance: which lost connection it had */
+	uint32_t seq;  /* order of submission */
 	bool gives_up; /* timed out or cancelled: ends so when the abort is confirmed */
 	enum iscsi_task_result ends_as;
 	uint32_t itt, cmdsn;
@@ -119,15 +127,37 @@ enum iscsi_event_kind {
 				  dead: close it, conn_free */
 	ISCSI_EV_REDIRECT,     /* like LOGIN_FAILED with status 0101/0102; text is the TargetAddress
 				  value */
-	ISCSI_EV_CONN_DOWN,    /* text says why; the connection is dead: close it, conn_free; wait
-				  time2wait_s before    the next login. Tasks that may be sent again
-				  have    gone back to the queue */
-	ISCSI_EV_TASK_DONE,    /* task */
-	ISCSI_EV_TEXT_DONE,    /* text, n_text: the whole answer to session_text(), valid until the
-				  next engine call */
-	ISCSI_EV_LOGGED_OUT,   /* the target answered our Logout (or the time ran out: timed_out);
-				  close the connections */
-	ISCSI_EV_LOGOUT_WANTED, /* the target asks us to log out within time2wait_s seconds */
+	/*
+	 * text says why; the connection is dead: close it, conn_free.
+	 *
+	 * last, recover_s 0: the session is gone. Tasks that may be sent again have gone
+	 * back to the queue, which is held; wait time2wait_s before the next login.
+	 * last, recover_s > 0 (ErrorRecoveryLevel 2): the session is still there, not held,
+	 * and its tasks wait. The owner brings a connection, best with a cid of its own,
+	 * not before time2wait_s and up within recover_s seconds from now; the tasks are then
+	 * reassigned to it. The same cid says at once that the old one is gone, without a
+	 * Logout; some targets do not survive that. When it cannot be done, the first form
+	 * comes with conn NULL, and the next login is the session's reinstatement.
+	 * Not last: the session goes on over its other connections, not held. The tasks
+	 * wait until the target has confirmed that the connection is gone, then go on
+	 * (reassigned with recover_s > 0, else sent again). A new connection is welcome.
+	 */
+	ISCSI_EV_CONN_DOWN,
+	ISCSI_EV_TASK_DONE, /* task */
+	ISCSI_EV_TEXT_DONE, /* text, n_text: the whole answer to session_text(), valid until the
+			       next engine call */
+	/*
+	 * The target answered our Logout (or the time ran out: timed_out), and conn is
+	 * dead. last: the session has ended and with it all its connections (none of the
+	 * others says so itself); close and free all of them. Not last: only this one,
+	 * which session_remove_conn() was asked to.
+	 */
+	ISCSI_EV_LOGGED_OUT,
+	ISCSI_EV_LOGOUT_WANTED, /* the target asks us to log out conn within time2wait_s seconds:
+				   session_remove_conn(), or session_logout() when it is the only
+				   one */
+	ISCSI_EV_TMF_DONE,      /* session_tmf() is over: tmf_function, lun, tmf_response (RFC 7143
+				   §11.6.1; -1: the target did not answer) */
 	ISCSI_EV_SCSI_ASYNC,    /* asynchronous SCSI event: lun, sense */
 	ISCSI_EV_NOTE, /* text: worth a line in the log (async messages, task management, …) */
 };
@@ -140,8 +170,12 @@ struct iscsi_event {
 				  who refuse a target that does not prove itself */
 	uint16_t time2wait_s;
 	uint16_t time2retain_s;
+	uint16_t recover_s;
+	bool last;
 	bool timed_out;
 	bool again; /* LOGIN_FAILED: the next login says something else and is worth one at once */
+	uint8_t tmf_function;
+	int tmf_response;
 	uint64_t lun;
 	const char *text; /* valid until the next engine call */
 	size_t n_text;
@@ -168,6 +202,15 @@ struct iscsi_auth {
 	void (*random)(void *bytes, size_t n); /* unpredictable bytes; needed when mutual */
 };
 
+/* Which connection takes the next command (MC/S policies of the Microsoft API). */
+enum iscsi_policy {
+	ISCSI_POLICY_FAILOVER,           /* one that is active, another only when it goes */
+	ISCSI_POLICY_ROUND_ROBIN,        /* each in turn */
+	ISCSI_POLICY_ROUND_ROBIN_SUBSET, /* the active ones in turn; others when none is left */
+	ISCSI_POLICY_LEAST_QUEUE,        /* the one with the fewest commands under way */
+	ISCSI_POLICY_WEIGHTED,           /* the one of the least weight */
+};
+
 struct iscsi_session_cfg {
 	const char *initiator_name;  /* all strings and secrets are copied */
 	const char *initiator_alias; /* NULL: none */
@@ -178,6 +221,7 @@ struct iscsi_session_cfg {
 	struct iscsi_params offer; /* what we ask for; start from iscsi_params_default_offer() */
 	struct iscsi_auth auth;    /* the copies are wiped by session_free() */
 	unsigned n_tasks;          /* tasks on the wire at most, 1 … 4096; 0: 128 */
+	enum iscsi_policy policy;  /* of several connections */
 	/* bounds; 0: the default in brackets */
 	uint64_t login_timeout_ns;  /* [15 s] from conn_start to full feature phase */
 	uint64_t nop_interval_ns;   /* [5 s] of silence before we ask */
@@ -204,6 +248,13 @@ void session_recall(struct iscsi_session *s, struct iscsi_task *t);
 /* LOGICAL UNIT RESET; tasks of that unit complete as ISCSI_TASK_CANCELLED when the target confirms.
  */
 void session_lu_reset(struct iscsi_session *s, uint64_t lun, uint64_t now_ns);
+/*
+ * Another task management function of RFC 7143 §11.5.1: 2 ABORT TASK SET, 3 CLEAR ACA,
+ * 4 CLEAR TASK SET, 5 LOGICAL UNIT RESET, 6 TARGET WARM RESET, 7 TARGET COLD RESET. The tasks
+ * that it ends complete as ISCSI_TASK_CANCELLED; then ISCSI_EV_TMF_DONE. One at a time, in
+ * the order asked for. -EINVAL for other functions; -EBUSY when too many wait.
+ */
+int session_tmf(struct iscsi_session *s, uint8_t function, uint64_t lun, uint64_t now_ns);
 /* Completes everything not on a live connection, as ISCSI_TASK_LOST; with @all also what is. */
 void session_fail_all(struct iscsi_session *s, bool all, uint64_t now_ns);
 /*
@@ -219,15 +270,19 @@ bool session_is_held(const struct iscsi_session *s);
  * answer has been told), -ENOTCONN, -EMSGSIZE when it is more than the target takes in a PDU.
  */
 int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns);
-/* Logout, reason "close the session". -ENOTCONN when no connection is in full feature phase: then
- * just close. */
-int session_logout(struct iscsi_session *s, uint64_t now_ns);
-
 /*
- * Logout of one connection of several, reason "close the connection"; ends with
- * ISCSI_EV_LOGGED_OUT naming it. Its tasks end before or go to the others. -ENOTCONN.
+ * Logout, reason "close the session", on any of the connections; all others end with it.
+ * -ENOTCONN when no connection is in full feature phase: then just close.
+ */
+int session_logout(struct iscsi_session *s, uint64_t now_ns);
+/*
+ * Logout, reason "close the connection": no new task goes over @c; when those under way have
+ * ended (or cfg.logout_timeout_ns are over) it is logged out, and what is left of them goes
+ * over another connection. Ends with ISCSI_EV_LOGGED_OUT of @c (or its CONN_DOWN). -ENOTCONN
+ * when it is not in full feature phase; -EBUSY when it is the only one.
  */
 int session_remove_conn(struct iscsi_session *s, struct iscsi_conn *c, uint64_t now_ns);
+
 
 bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event);
 uint64_t session_deadline_ns(const struct iscsi_session *s); /* ISCSI_NEVER: none */
@@ -247,8 +302,12 @@ const struct iscsi_stats *session_stats(const struct iscsi_session *s);
 
 /* ---- connection -------------------------------------------------------- */
 
-/* The first connection of a session (or of its reinstatement) is the leading one. -EBUSY when
- * MaxConnections are there. */
+/*
+ * The first connection of a session (or of its reinstatement) is the leading one. While the
+ * session is up, it is a further one: another @cid than any that is alive. -EBUSY when
+ * MaxConnections are alive (a dead one that is not freed yet does not count), when @cid is in use,
+ * or when the session is logging out.
+ */
 int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid);
 /* Returns NULL. A connection that is alive is dropped first (its tasks go back to the queue). */
 struct iscsi_conn *conn_free(struct iscsi_conn *c);
@@ -260,6 +319,8 @@ void conn_start(struct iscsi_conn *c, uint64_t now_ns);
 /* The transport failed; @why is for the event's text. */
 void conn_lost(struct iscsi_conn *c, const char *why, uint64_t now_ns);
 uint16_t conn_cid(const struct iscsi_conn *c);
+/* For cfg.policy; a new connection is active and of weight 0. */
+void conn_set_path(struct iscsi_conn *c, bool active, unsigned weight);
 const struct iscsi_params *conn_params(
 	const struct iscsi_conn *c); /* digests and MaxRecvDataSegmentLength of this connection */
 bool conn_alive(const struct iscsi_conn *c); /* false: takes and gives no more bytes */

@@ -5,6 +5,8 @@
  *	session.c   the command queue, CmdSN window, ITTs, events, what survives a connection
  *	task.c      one SCSI command: Data-Out planning, Data-In bookkeeping, completion
  *	tmf.c       timeouts and task management, from ABORT TASK to dropping the connection
+ *	policy.c    which connection takes the next command
+ *	recovery.c  connections come and go: what becomes of their tasks
  *	conn.c      state of a connection and the PDUs that concern it
  *	conn_rx.c   bytes in: framing, digests, where data lands
  *	conn_tx.c   bytes out: which PDU is next, digests
@@ -32,7 +34,9 @@
 enum task_state {
 	TASK_IDLE,     /* the owner's */
 	TASK_PENDING,  /* in the session's queue */
+	TASK_READY,    /* in a connection's: sent there when it has room */
 	TASK_SENT,     /* has an ITT, the target may be working on it */
+	TASK_ORPHAN,   /* the same, but its connection is gone: see recovery.c */
 	TASK_DRAINING, /* result known, PDUs still point into the buffers */
 	TASK_DONE,     /* waits to be told to the owner */
 };
@@ -45,6 +49,8 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p);
 void task_finish(struct iscsi_task *t, enum iscsi_task_result result);
 /* The connection is gone: back to the queue's front (the caller keeps the order), or lost. */
 void task_unsend(struct iscsi_task *t);
+/* The connection is gone, the command is not: it keeps ITT and CmdSN. */
+void task_orphan(struct iscsi_task *t);
 void task_hold(struct iscsi_task *t);    /* one PDU more points into the buffers */
 void task_release(struct iscsi_task *t); /* one less */
 
@@ -77,6 +83,7 @@ struct tmf {
 	bool active;
 	uint8_t function; /* enum pdu_tmf */
 	bool told;        /* the owner asked for it, its tasks end as cancelled */
+	bool asked;       /* and waits for ISCSI_EV_TMF_DONE */
 	uint64_t lun;
 	uint32_t itt;
 	uint32_t cmdsn;          /* commands from here on came after it */
@@ -87,6 +94,39 @@ struct tmf {
 
 #define RESETS_MAX 16
 
+/* What the owner wants done, in order. */
+struct wanted {
+	uint8_t function;
+	bool asked;
+	uint64_t lun;
+};
+
+/*
+ * A connection that went while its tasks were on the wire. Its CID is first logged out
+ * at the target, over another connection; then it is known which commands the target has
+ * taken (RFC 7143 §7.2, §11.14), and each goes on accordingly.
+ */
+enum loss_state {
+	LOSS_NONE,
+	LOSS_WAITS,    /* for Time2Wait to be over, and for a connection */
+	LOSS_LOGOUT,   /* for the Logout Response */
+	LOSS_REASSIGN, /* for the answers to TASK REASSIGN, one after the other */
+};
+
+struct loss {
+	enum loss_state state;
+	uint16_t cid;
+	uint8_t reason;         /* of the Logout */
+	struct iscsi_conn *via; /* where we asked */
+	uint32_t itt;           /* of what we asked */
+	struct iscsi_task *task;
+	uint64_t at_ns;    /* LOSS_WAITS: not before */
+	uint64_t until_ns; /* then the session is given up */
+};
+
+#define LOSSES_MAX  8
+#define LOSS_OF_ALL LOSSES_MAX /* of a task: the session ends, and all go back to the queue */
+
 struct iscsi_session {
 	struct iscsi_session_cfg cfg; /* strings are ours */
 	struct iscsi_params active;
@@ -94,21 +134,27 @@ struct iscsi_session {
 	bool up; /* a connection is or was in full feature phase since the last loss */
 	bool held;
 	bool logging_out;
+	bool ending;    /* every connection is about to go: nothing is to be recovered */
+	bool forgiving; /* late PDUs of ended tasks are no mistake: see session_is_stale() */
+	unsigned n_up;  /* connections that are in full feature phase, or logging out */
+	struct loss loss[LOSSES_MAX];
+	struct iscsi_conn *turn; /* took the last command; NULL: it is gone */
 
 	uint32_t cmdsn, expcmdsn, maxcmdsn;
 	struct list pending;       /* in the order in which they get their CmdSN */
 	struct iscsi_task **table; /* cfg.n_tasks entries, by ITT index */
 	uint32_t *free_itt;        /* stack of ITTs, generation included */
+	uint32_t *last_itt;        /* by ITT index: the last one in use */
+	uint32_t next_seq;
 	unsigned n_free_itt;
 	unsigned n_pending, n_sent;
 	uint32_t other_itt; /* for PDUs that are not tasks */
 
 	struct list conns;
-	unsigned n_conns;
 
 	struct tmf tmf;
-	uint64_t reset_lun[RESETS_MAX]; /* units that the owner wants reset, in order */
-	unsigned n_resets;
+	struct wanted wanted[RESETS_MAX];
+	unsigned n_wanted;
 	uint64_t next_sweep_ns; /* tasks are looked at for timeouts this often at most */
 
 	struct chap_memory challenges;
@@ -116,6 +162,7 @@ struct iscsi_session {
 	/* the one text request */
 	bool text_busy;
 	bool text_quiet; /* ours, not the owner's: no event */
+	struct iscsi_conn *text_conn;
 	uint32_t text_itt;
 	struct text text_in;
 	uint64_t text_deadline_ns;
@@ -139,11 +186,16 @@ uint32_t session_next_itt(struct iscsi_session *s);
 struct iscsi_task *session_find(struct iscsi_session *s, struct iscsi_conn *c, uint32_t itt);
 void session_take_itt(struct iscsi_session *s, struct iscsi_task *t);
 void session_give_itt(struct iscsi_session *s, struct iscsi_task *t);
-/* Next task that may be sent on a connection, or NULL. */
-struct iscsi_task *session_next_task(struct iscsi_session *s);
 void session_window(struct iscsi_session *s, const struct pdu *p);
-void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c);
-void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
+/* The first of the queue, or of its probes while held; NULL when nothing may be sent. */
+struct iscsi_task *session_first(struct iscsi_session *s);
+/*
+ * Has this ITT been a task's that has ended? Over one connection at ErrorRecoveryLevel 0 order
+ * makes sure that nothing comes any more. With several, a reset's response may overtake what
+ * another connection carries; with recovery, what was sent again may come twice.
+ */
+bool session_is_stale(const struct iscsi_session *s, uint32_t itt);
+struct iscsi_conn *session_working_conn(struct iscsi_session *s);
 /* No event will name @c any more. */
 void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c);
 void session_text_fail(struct iscsi_session *s);
@@ -152,8 +204,35 @@ void session_text_fail(struct iscsi_session *s);
 void session_requeue(struct iscsi_session *s, struct list *back, struct iscsi_task *t);
 void session_queue_first(struct iscsi_session *s, struct list *back);
 
-/* The owner's LOGICAL UNIT RESET; goes out when its turn comes in tmf_sweep(). */
-void tmf_want_reset(struct iscsi_session *s, uint64_t lun);
+/* ---- policy.c ---------------------------------------------------------- */
+
+/* The next task for @c that waits to be sent, or NULL. Stays queued. */
+struct iscsi_task *policy_next(struct iscsi_session *s, struct iscsi_conn *c);
+/* What waits to be sent on @c (NULL: on any) goes back to the queue, to its place. */
+void policy_recall(struct iscsi_session *s, struct iscsi_conn *c);
+
+/* ---- recovery.c -------------------------------------------------------- */
+
+void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c);
+/* @c is dead. @clean: the target has logged it out. */
+void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c, bool clean);
+/* Drops every connection: session recovery (RFC 7143 §7.1.4.4), the last resort. */
+void session_give_up(struct iscsi_session *s, uint64_t now_ns, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The session has been logged out: so are all its connections. */
+void session_logged_out(struct iscsi_session *s);
+/* Sends the Logout of a connection that is to leave, when its tasks have ended. */
+void conn_leave(struct iscsi_conn *c);
+/* Was this the answer to one of ours? */
+bool recovery_on_logout(struct iscsi_conn *c);
+bool recovery_on_tmf(struct iscsi_conn *c);
+void recovery_tick(struct iscsi_session *s, uint64_t now_ns);
+uint64_t recovery_deadline_ns(const struct iscsi_session *s);
+
+/* ---- tmf.c ------------------------------------------------------------- */
+
+/* What the owner wants; goes out when its turn comes in tmf_sweep(). False: too many wait. */
+bool tmf_want(struct iscsi_session *s, uint8_t function, uint64_t lun, bool asked);
 void tmf_sweep(struct iscsi_session *s, uint64_t now_ns);
 void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns);
 void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
@@ -250,6 +329,14 @@ struct iscsi_conn {
 	uint16_t cid;
 	enum conn_state state;
 	bool leading;
+	bool was_up;      /* has been in full feature phase */
+	bool active;      /* for the policy */
+	unsigned weight;  /* for the policy */
+	unsigned n_tasks; /* sent here or waiting in ready */
+	bool leaving;     /* no new tasks: it is to be logged out */
+	bool closes_all;  /* its Logout is the session's */
+	uint64_t leave_ns;
+	unsigned n_plugs; /* CmdSNs given to it that no task answers for any more */
 	bool statsn_known;
 	uint32_t expstatsn;
 	struct iscsi_params params;
@@ -278,7 +365,10 @@ struct iscsi_conn {
 	size_t tx_off; /* bytes of the first slot that are gone */
 	struct list control;
 	unsigned n_control;
-	struct list bursts; /* Data-Out sequences in order */
+	struct list retries; /* tasks whose command goes out again, with the old CmdSN */
+	struct list bursts;  /* Data-Out sequences in order */
+	struct list ready;   /* tasks that are to go out here */
+	unsigned n_ready;
 
 	/* liveness */
 	uint64_t last_rx_ns, last_tx_ns;
@@ -300,6 +390,8 @@ int conn_violation(struct iscsi_conn *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The parts of an ending that login.c needs apart. */
 void conn_bury(struct iscsi_conn *c);
+/* The end of a Logout; not @clean: the target has not said that it has put all away. */
+void conn_logged_out(struct iscsi_conn *c, bool clean);
 
 /* Queue a control PDU; @data is copied. */
 void conn_send(struct iscsi_conn *c, const struct pdu *p, const void *data, size_t n);

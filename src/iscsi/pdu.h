@@ -73,6 +73,14 @@ enum pdu_tmf_response {
 	TMF_RSP_REJECTED = 255,
 };
 
+/* Logout responses (§11.15.1) */
+enum pdu_logout_response {
+	LOGOUT_RSP_CLOSED = 0,
+	LOGOUT_RSP_NO_CID = 1,
+	LOGOUT_RSP_NO_RECOVERY = 2,
+	LOGOUT_RSP_FAILED = 3,
+};
+
 enum pdu_logout_reason {
 	LOGOUT_CLOSE_SESSION = 0,
 	LOGOUT_CLOSE_CONNECTION = 1,

@@ -123,12 +123,15 @@ int session_new(struct iscsi_session **ret_session, const struct iscsi_session_c
 	}
 	s->table = calloc(s->cfg.n_tasks, sizeof(*s->table));
 	s->free_itt = calloc(s->cfg.n_tasks, sizeof(*s->free_itt));
-	if (!s->table || !s->free_itt) {
+	s->last_itt = calloc(s->cfg.n_tasks, sizeof(*s->last_itt));
+	if (!s->table || !s->free_itt || !s->last_itt) {
 		session_free(s);
 		return -ENOMEM;
 	}
-	for (uint32_t i = s->cfg.n_tasks; i-- > 0;)
+	for (uint32_t i = s->cfg.n_tasks; i-- > 0;) {
 		s->free_itt[s->n_free_itt++] = i;
+		s->last_itt[i] = PDU_TAG_NONE;
+	}
 	s->cmdsn = cfg->first_cmdsn;
 	s->expcmdsn = s->cmdsn;
 	s->maxcmdsn = s->cmdsn;
@@ -149,6 +152,7 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 	text_clear(&s->text_told);
 	free(s->table);
 	free(s->free_itt);
+	free(s->last_itt);
 	explicit_bzero(&s->challenges, sizeof(s->challenges));
 	free(s);
 	return NULL;
@@ -230,6 +234,7 @@ void session_take_itt(struct iscsi_session *s, struct iscsi_task *t)
 {
 	t->itt = s->free_itt[--s->n_free_itt];
 	s->table[t->itt % ITT_INDEX] = t;
+	s->last_itt[t->itt % ITT_INDEX] = t->itt;
 	s->n_sent++;
 }
 
@@ -240,6 +245,9 @@ void session_give_itt(struct iscsi_session *s, struct iscsi_task *t)
 	s->free_itt[s->n_free_itt++] = (t->itt + ITT_INDEX) & ITT_TASK_MASK;
 	t->itt = PDU_TAG_NONE;
 	s->n_sent--;
+	if (t->conn)
+		t->conn->n_tasks--;
+	t->conn = NULL;
 }
 
 struct iscsi_task *session_find(struct iscsi_session *s, struct iscsi_conn *c, uint32_t itt)
@@ -263,7 +271,7 @@ void session_window(struct iscsi_session *s, const struct pdu *p)
 		s->expcmdsn = p->expcmdsn;
 }
 
-struct iscsi_task *session_next_task(struct iscsi_session *s)
+struct iscsi_task *session_first(struct iscsi_session *s)
 {
 	struct iscsi_task *t;
 
@@ -275,6 +283,18 @@ struct iscsi_task *session_next_task(struct iscsi_session *s)
 		if (t->probe)
 			return t;
 	return NULL;
+}
+
+bool session_is_stale(const struct iscsi_session *s, uint32_t itt)
+{
+	uint32_t at = itt % ITT_INDEX;
+
+	if (itt & ITT_OTHER || at >= s->cfg.n_tasks || s->last_itt[at] == PDU_TAG_NONE)
+		return false;
+	if (s->table[at] && s->table[at]->itt == itt)
+		return false;
+	/* Generations count up, in 31 bits. */
+	return ((s->last_itt[at] - itt) & ITT_TASK_MASK) < (ITT_TASK_MASK + 1) / 2;
 }
 
 /* ---- what the owner asks for ------------------------------------------- */
@@ -300,6 +320,8 @@ void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_
 	assert(is_whole);
 	(void)is_whole; /* without assertions */
 	task_init(t);
+	t->session = s;
+	t->seq = s->next_seq++;
 	t->state = TASK_PENDING;
 	start_clock(s, t, now_ns);
 	list_append(&s->pending, &t->node);
@@ -313,6 +335,10 @@ static void finish_pending(struct iscsi_session *s, struct iscsi_task *t,
 {
 	list_remove(&t->node);
 	s->n_pending--;
+	if (t->state == TASK_READY) {
+		t->conn->n_ready--;
+		t->conn->n_tasks--;
+	}
 	t->result = result;
 	/* It may have been on the wire before: then what is left of that may still be going out. */
 	if (t->n_refs) {
@@ -323,17 +349,22 @@ static void finish_pending(struct iscsi_session *s, struct iscsi_task *t,
 	}
 }
 
+static bool waits(const struct iscsi_task *t)
+{
+	return t->state == TASK_PENDING || t->state == TASK_READY;
+}
+
 void session_recall(struct iscsi_session *s, struct iscsi_task *t)
 {
-	if (t->state == TASK_PENDING)
+	if (waits(t))
 		finish_pending(s, t, ISCSI_TASK_CANCELLED);
 }
 
 void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
 {
-	if (t->state == TASK_PENDING) {
+	if (waits(t)) {
 		finish_pending(s, t, ISCSI_TASK_CANCELLED);
-	} else if (t->state == TASK_SENT && !t->gives_up) {
+	} else if ((t->state == TASK_SENT || t->state == TASK_ORPHAN) && !t->gives_up) {
 		t->gives_up = true;
 		t->ends_as = ISCSI_TASK_CANCELLED;
 		tmf_sweep(s, now_ns);
@@ -342,28 +373,46 @@ void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_
 
 void session_lu_reset(struct iscsi_session *s, uint64_t lun, uint64_t now_ns)
 {
-	tmf_want_reset(s, lun);
+	if (!tmf_want(s, TMF_LOGICAL_UNIT_RESET, lun, false))
+		session_note(s, NULL, "too many units to reset at once, one is left out");
 	tmf_sweep(s, now_ns);
+}
+
+int session_tmf(struct iscsi_session *s, uint8_t function, uint64_t lun, uint64_t now_ns)
+{
+	if (function < TMF_ABORT_TASK_SET || function > TMF_TARGET_COLD_RESET)
+		return -EINVAL;
+	if (!tmf_want(s, function, lun, true))
+		return -EBUSY;
+	tmf_sweep(s, now_ns);
+	return 0;
 }
 
 void session_fail_all(struct iscsi_session *s, bool all, uint64_t now_ns)
 {
 	struct iscsi_task *t, *tmp;
 
+	policy_recall(s, NULL);
 	list_for_each_safe (t, tmp, &s->pending, node)
 		if (all || !t->probe)
 			finish_pending(s, t, ISCSI_TASK_LOST);
 	if (!all)
 		return;
-	for (unsigned i = 0; i < s->cfg.n_tasks; i++)
-		if (s->table[i])
-			task_finish(s->table[i], ISCSI_TASK_LOST);
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
+		t = s->table[i];
+		if (!t)
+			continue;
+		if (t->conn && !serial_lt(t->cmdsn, s->expcmdsn))
+			t->conn->n_plugs++; /* nobody will see to it that this CmdSN arrives */
+		task_finish(t, ISCSI_TASK_LOST);
+	}
 }
 
 void session_hold(struct iscsi_session *s, bool hold, uint64_t now_ns)
 {
 	struct iscsi_task *t;
 
+	policy_recall(s, NULL);
 	if (s->held && !hold)
 		list_for_each (t, &s->pending, node)
 			start_clock(s, t, now_ns);
@@ -400,19 +449,22 @@ const struct iscsi_stats *session_stats(const struct iscsi_session *s)
 	return &s->stats;
 }
 
-static struct iscsi_conn *working_conn(struct iscsi_session *s)
+struct iscsi_conn *session_working_conn(struct iscsi_session *s)
 {
-	struct iscsi_conn *c;
+	struct iscsi_conn *c, *poor = NULL;
 
-	list_for_each (c, &s->conns, node)
-		if (conn_in_full_feature(c))
+	list_for_each (c, &s->conns, node) {
+		if (c->state == CONN_LOGGED_IN && !c->leaving)
 			return c;
-	return NULL;
+		if (conn_in_full_feature(c))
+			poor = c;
+	}
+	return poor;
 }
 
 int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns)
 {
-	struct iscsi_conn *c = working_conn(s);
+	struct iscsi_conn *c = session_working_conn(s);
 	struct pdu p = {
 		.opcode = PDU_TEXT_REQ, .immediate = true, .final = true, .ttt = PDU_TAG_NONE};
 
@@ -425,128 +477,63 @@ int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t n
 	text_clear(&s->text_in);
 	s->text_busy = true;
 	s->text_quiet = false;
+	s->text_conn = c;
 	s->text_itt = p.itt = session_next_itt(s);
 	s->text_deadline_ns = now_ns + s->cfg.task_timeout_ns;
 	conn_send(c, &p, text, n);
 	return 0;
 }
 
-int session_logout(struct iscsi_session *s, uint64_t now_ns)
+static int send_logout(struct iscsi_conn *c, uint8_t reason, uint64_t now_ns)
 {
-	struct iscsi_conn *c = working_conn(s);
+	struct iscsi_session *s = c->session;
 	struct pdu p = {.opcode = PDU_LOGOUT_REQ,
 			.immediate = true,
 			.final = true,
-			.u.logout_req = {.reason = LOGOUT_CLOSE_SESSION}};
+			.u.logout_req = {.reason = reason, .cid = c->cid}};
 
-	if (!c || !conn_move(c, CONN_LOGOUT_SENT))
+	if (!conn_move(c, CONN_LOGOUT_SENT))
 		return -ENOTCONN;
-	s->logging_out = true;
+	c->closes_all = reason == LOGOUT_CLOSE_SESSION;
 	c->logout_itt = p.itt = session_next_itt(s);
 	c->logout_deadline_ns = now_ns + s->cfg.logout_timeout_ns;
-	p.u.logout_req.cid = c->cid;
 	conn_send(c, &p, NULL, 0);
 	return 0;
+}
+
+int session_logout(struct iscsi_session *s, uint64_t now_ns)
+{
+	struct iscsi_conn *c = session_working_conn(s);
+
+	if (!c || send_logout(c, LOGOUT_CLOSE_SESSION, now_ns))
+		return -ENOTCONN;
+	s->logging_out = true;
+	return 0;
+}
+
+void conn_leave(struct iscsi_conn *c)
+{
+	if (c->leaving && conn_in_full_feature(c) && (!c->n_tasks || c->now_ns >= c->leave_ns))
+		(void)send_logout(c, LOGOUT_CLOSE_CONNECTION, c->now_ns);
 }
 
 int session_remove_conn(struct iscsi_session *s, struct iscsi_conn *c, uint64_t now_ns)
 {
-	struct pdu p = {.opcode = PDU_LOGOUT_REQ,
-			.immediate = true,
-			.final = true,
-			.u.logout_req = {.reason = LOGOUT_CLOSE_CONNECTION, .cid = c->cid}};
-
-	if (!conn_move(c, CONN_LOGOUT_SENT))
-		return -ENOTCONN;
-	c->logout_itt = p.itt = session_next_itt(s);
-	c->logout_deadline_ns = now_ns + s->cfg.logout_timeout_ns;
-	conn_send(c, &p, NULL, 0);
-	return 0;
-}
-
-/* ---- connections come and go ------------------------------------------- */
-
-void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c)
-{
-	if (c->leading) {
-		s->active = c->params;
-		s->tsih = c->rx.u.login.tsih;
-	}
-	s->up = true;
-}
-
-void session_requeue(struct iscsi_session *s, struct list *back, struct iscsi_task *t)
-{
-	struct list *at = back->prev;
-
-	task_unsend(t);
-	/* Nearly sorted already: look from the end. */
-	while (at != back && serial_lt(t->cmdsn, CONTAINER_OF(at, struct iscsi_task, node)->cmdsn))
-		at = at->prev;
-	list_insert_before(at->next, &t->node);
-	s->n_pending++;
-}
-
-void session_queue_first(struct iscsi_session *s, struct list *back)
-{
-	list_splice(back, &s->pending);
-	list_splice(&s->pending, back);
-}
-
-/* Gives the unfinished tasks of @c back to the front of the queue, in CmdSN order. */
-static void take_back(struct iscsi_session *s, struct iscsi_conn *c)
-{
-	struct list back = LIST_INIT(back);
-	struct iscsi_task *t;
-
-	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
-		t = s->table[i];
-		if (!t || t->conn != c)
-			continue;
-		/* A command that ends every connection it is sent on must not do so for ever. */
-		if (t->gives_up || t->once || ++t->n_losses >= ISCSI_MAX_LOSSES) {
-			task_finish(t, t->gives_up ? t->ends_as : ISCSI_TASK_LOST);
-			continue;
-		}
-		session_requeue(s, &back, t);
-	}
-	session_queue_first(s, &back);
-}
-
-void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c)
-{
-	for (unsigned i = 0; i < s->n_ring; i++) {
-		struct queued_event *q = &s->ring[(s->ring_head + i) % EVENT_RING];
-
-		if (q->ev.conn == c)
-			q->ev.conn = NULL;
-	}
-}
-
-void session_text_fail(struct iscsi_session *s)
-{
-	s->text_busy = false;
-	text_clear(&s->text_in);
-}
-
-void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c)
-{
 	struct iscsi_conn *other;
 	bool alone = true;
 
-	take_back(s, c);
-	tmf_conn_gone(s, c);
-	session_text_fail(s);
+	if (!conn_in_full_feature(c))
+		return -ENOTCONN;
 	list_for_each (other, &s->conns, node)
-		if (other != c && conn_in_full_feature(other))
-			alone = false;
-	if (!alone)
-		return;
-	if (s->up)
-		s->held = true;
-	s->up = false;
-	s->tsih = 0;
-	s->logging_out = false;
+		alone &= other == c || !conn_in_full_feature(other) || other->leaving;
+	if (alone || s->logging_out)
+		return -EBUSY;
+	c->now_ns = now_ns;
+	c->leaving = true;
+	c->leave_ns = now_ns + s->cfg.logout_timeout_ns;
+	policy_recall(s, c);
+	conn_leave(c);
+	return 0;
 }
 
 /* ---- time -------------------------------------------------------------- */
@@ -575,8 +562,10 @@ static uint64_t conn_deadline_ns(const struct iscsi_conn *c)
 	case CONN_IN_LOGOUT: return c->logout_deadline_ns;
 	case CONN_LOGGED_IN:
 	case CONN_LOGOUT_REQUESTED:
-		return c->nop_itt != PDU_TAG_NONE ? nop_deadline_ns(c)
-						  : c->last_rx_ns + c->session->cfg.nop_interval_ns;
+		return earlier(c->leaving ? c->leave_ns : ISCSI_NEVER,
+			       c->nop_itt != PDU_TAG_NONE
+				       ? nop_deadline_ns(c)
+				       : c->last_rx_ns + c->session->cfg.nop_interval_ns);
 	case CONN_XPT_WAIT:
 	case CONN_DEAD: break;
 	}
@@ -590,13 +579,13 @@ uint64_t session_deadline_ns(const struct iscsi_session *s)
 
 	list_for_each (c, &s->conns, node)
 		d = earlier(d, conn_deadline_ns(c));
-	if (s->n_sent || s->n_pending || s->n_resets)
+	if (s->n_sent || s->n_pending || s->n_wanted)
 		d = earlier(d, s->next_sweep_ns);
 	if (s->tmf.active)
 		d = earlier(d, s->tmf.deadline_ns);
 	if (s->text_busy)
 		d = earlier(d, s->text_deadline_ns);
-	return d;
+	return earlier(d, recovery_deadline_ns(s));
 }
 
 static void conn_tick(struct iscsi_conn *c, uint64_t now_ns)
@@ -615,13 +604,15 @@ static void conn_tick(struct iscsi_conn *c, uint64_t now_ns)
 		struct queued_event *q = session_event(s, ISCSI_EV_LOGGED_OUT, c);
 
 		q->ev.timed_out = true;
-		conn_move(c, CONN_LOGOUT_DONE);
-		conn_bury(c);
+		conn_logged_out(c, false);
+		q->ev.last = !s->n_up;
 		break;
 	}
 	case CONN_LOGGED_IN:
 	case CONN_LOGOUT_REQUESTED:
-		if (c->nop_itt == PDU_TAG_NONE)
+		if (c->leaving && now_ns >= c->leave_ns)
+			conn_leave(c);
+		else if (c->nop_itt == PDU_TAG_NONE)
 			conn_send_nop(c);
 		else
 			conn_drop(c, "no answer to a NOP-Out within %u s",
@@ -632,11 +623,11 @@ static void conn_tick(struct iscsi_conn *c, uint64_t now_ns)
 	}
 }
 
-static void sweep_pending(struct iscsi_session *s, uint64_t now_ns)
+static void sweep_queue(struct iscsi_session *s, struct list *queue, uint64_t now_ns)
 {
 	struct iscsi_task *t, *tmp;
 
-	list_for_each_safe (t, tmp, &s->pending, node) {
+	list_for_each_safe (t, tmp, queue, node) {
 		if (s->held && !t->probe)
 			continue;
 		if (now_ns >= t->deadline_ns) {
@@ -652,17 +643,18 @@ void session_tick(struct iscsi_session *s, uint64_t now_ns)
 
 	list_for_each_safe (c, tmp, &s->conns, node)
 		conn_tick(c, now_ns);
+	recovery_tick(s, now_ns);
 	if (s->text_busy && now_ns >= s->text_deadline_ns) {
-		c = working_conn(s);
-		if (c) {
-			c->now_ns = now_ns;
-			conn_drop(c, "no answer to a Text Request");
-		}
+		c = s->text_conn;
 		session_text_fail(s);
+		c->now_ns = now_ns;
+		conn_drop(c, "no answer to a Text Request");
 	}
 	if (now_ns < s->next_sweep_ns && !(s->tmf.active && now_ns >= s->tmf.deadline_ns))
 		return;
 	s->next_sweep_ns = now_ns + SWEEP_NS;
-	sweep_pending(s, now_ns);
+	sweep_queue(s, &s->pending, now_ns);
+	list_for_each (c, &s->conns, node)
+		sweep_queue(s, &c->ready, now_ns);
 	tmf_sweep(s, now_ns);
 }

@@ -38,6 +38,7 @@ void task_init(struct iscsi_task *t)
 	t->state = TASK_IDLE;
 	t->itt = PDU_TAG_NONE;
 	t->conn = NULL;
+	t->loss = LOSS_OF_ALL;
 	t->n_refs = 0;
 	t->n_losses = 0;
 	t->gives_up = false;
@@ -149,12 +150,13 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 static void task_tell(struct iscsi_task *t)
 {
 	t->state = TASK_DONE;
-	list_append(&t->conn->session->done, &t->node);
+	list_append(&t->session->done, &t->node);
 }
 
 void task_finish(struct iscsi_task *t, enum iscsi_task_result result)
 {
-	struct iscsi_session *s = t->conn->session;
+	struct iscsi_session *s = t->session;
+	struct iscsi_conn *c = t->conn;
 
 	t->result = result;
 	t->n_transferred = t->dir == ISCSI_DIR_READ ? t->n_received : t->n_sent;
@@ -165,12 +167,15 @@ void task_finish(struct iscsi_task *t, enum iscsi_task_result result)
 	else if (t->underflow && t->n_transferred > t->n_data - t->residual)
 		t->n_transferred = t->n_data - t->residual; /* sent, but not taken */
 	bursts_close(t);
+	list_remove(&t->node); /* of a connection's retries */
 	tmf_forget_task(s, t);
 	session_give_itt(s, t);
 	if (t->n_refs)
 		t->state = TASK_DRAINING;
 	else
 		task_tell(t);
+	if (c && c->leaving)
+		conn_leave(c);
 }
 
 void task_hold(struct iscsi_task *t)
@@ -187,9 +192,19 @@ void task_release(struct iscsi_task *t)
 void task_unsend(struct iscsi_task *t)
 {
 	bursts_close(t);
-	session_give_itt(t->conn->session, t);
+	list_remove(&t->node);
+	session_give_itt(t->session, t);
 	forget_answer(t);
 	t->state = TASK_PENDING;
+}
+
+void task_orphan(struct iscsi_task *t)
+{
+	bursts_close(t);
+	list_remove(&t->node);
+	t->conn->n_tasks--;
+	t->conn = NULL;
+	t->state = TASK_ORPHAN;
 }
 
 /* ---- reads ------------------------------------------------------------- */

@@ -6,6 +6,9 @@
  * measure that the target confirms: ABORT TASK, then LOGICAL UNIT RESET, then the
  * end of the connection. One function is under way at a time; each has a bound.
  * Tasks that a reset swept away without being its reason are sent again.
+ *
+ * What the owner asks for itself (session_tmf()) is not made harder when the target
+ * refuses it: he is told. Without any answer the connection ends here, too.
  */
 #include "iscsi/internal.h"
 
@@ -38,21 +41,31 @@ static void request(struct iscsi_session *s, struct iscsi_conn *c, uint8_t funct
 	conn_send(c, &p, NULL, 0);
 }
 
-static struct iscsi_conn *any_conn(struct iscsi_session *s)
+static const char *function_name(uint8_t function)
 {
-	struct iscsi_conn *c;
-
-	list_for_each (c, &s->conns, node)
-		if (c->state == CONN_LOGGED_IN || c->state == CONN_LOGOUT_REQUESTED)
-			return c;
-	return NULL;
+	switch (function) {
+	case TMF_ABORT_TASK: return "ABORT TASK";
+	case TMF_ABORT_TASK_SET: return "ABORT TASK SET";
+	case TMF_CLEAR_ACA: return "CLEAR ACA";
+	case TMF_CLEAR_TASK_SET: return "CLEAR TASK SET";
+	case TMF_LOGICAL_UNIT_RESET: return "LOGICAL UNIT RESET";
+	case TMF_TARGET_WARM_RESET: return "TARGET WARM RESET";
+	case TMF_TARGET_COLD_RESET: return "TARGET COLD RESET";
+	}
+	return "?";
 }
 
-static void reset_lun(struct iscsi_session *s, struct iscsi_conn *c, uint64_t lun, bool told,
-		      uint64_t now_ns)
+/* Tells an owner who waits for it. */
+static void tell(struct iscsi_session *s, const struct tmf *was, int response)
 {
-	request(s, c, TMF_LOGICAL_UNIT_RESET, lun, NULL, now_ns);
-	s->tmf.told = told;
+	struct queued_event *q;
+
+	if (!was->asked)
+		return;
+	q = session_event(s, ISCSI_EV_TMF_DONE, was->conn);
+	q->ev.tmf_function = was->function;
+	q->ev.tmf_response = response;
+	q->ev.lun = was->lun;
 }
 
 /* The function failed or was not answered: the next harder one. */
@@ -65,10 +78,11 @@ static void escalate(struct iscsi_session *s, const char *how, uint64_t now_ns)
 		if (!due(was.task))
 			return; /* it has ended by itself meanwhile */
 		session_note(s, was.conn, "ABORT TASK %s, resetting the unit", how);
-		reset_lun(s, was.conn, was.lun, false, now_ns);
+		request(s, was.conn, TMF_LOGICAL_UNIT_RESET, was.lun, NULL, now_ns);
 	} else {
+		tell(s, &was, -1);
 		was.conn->now_ns = now_ns;
-		conn_drop(was.conn, "LOGICAL UNIT RESET %s", how);
+		conn_drop(was.conn, "%s %s", function_name(was.function), how);
 	}
 }
 
@@ -76,12 +90,15 @@ static void start_next(struct iscsi_session *s, uint64_t now_ns)
 {
 	struct iscsi_conn *c;
 
-	if (s->n_resets && (c = any_conn(s))) {
-		uint64_t lun = s->reset_lun[0];
+	if (s->n_wanted && (c = session_working_conn(s))) {
+		struct wanted w = s->wanted[0];
 
-		s->n_resets--;
-		memmove(s->reset_lun, s->reset_lun + 1, s->n_resets * sizeof(s->reset_lun[0]));
-		reset_lun(s, c, lun, true, now_ns);
+		s->n_wanted--;
+		memmove(s->wanted, s->wanted + 1, s->n_wanted * sizeof(s->wanted[0]));
+		request(s, c, w.function, w.function >= TMF_TARGET_WARM_RESET ? 0 : w.lun, NULL,
+			now_ns);
+		s->tmf.told = true;
+		s->tmf.asked = w.asked;
 		return;
 	}
 	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
@@ -94,15 +111,15 @@ static void start_next(struct iscsi_session *s, uint64_t now_ns)
 	}
 }
 
-void tmf_want_reset(struct iscsi_session *s, uint64_t lun)
+bool tmf_want(struct iscsi_session *s, uint8_t function, uint64_t lun, bool asked)
 {
-	for (unsigned i = 0; i < s->n_resets; i++)
-		if (s->reset_lun[i] == lun)
-			return;
-	if (s->n_resets < RESETS_MAX)
-		s->reset_lun[s->n_resets++] = lun;
-	else
-		session_note(s, NULL, "too many units to reset at once, one is left out");
+	for (unsigned i = 0; i < s->n_wanted; i++)
+		if (!asked && s->wanted[i].function == function && s->wanted[i].lun == lun)
+			return true;
+	if (s->n_wanted == RESETS_MAX)
+		return false;
+	s->wanted[s->n_wanted++] = (struct wanted){function, asked, lun};
+	return true;
 }
 
 void tmf_sweep(struct iscsi_session *s, uint64_t now_ns)
@@ -110,7 +127,7 @@ void tmf_sweep(struct iscsi_session *s, uint64_t now_ns)
 	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
 		struct iscsi_task *t = s->table[i];
 
-		if (!t || t->gives_up || now_ns < t->deadline_ns)
+		if (!t || t->state != TASK_SENT || t->gives_up || now_ns < t->deadline_ns)
 			continue;
 		t->gives_up = true;
 		t->ends_as = ISCSI_TASK_TIMEOUT;
@@ -124,6 +141,18 @@ void tmf_sweep(struct iscsi_session *s, uint64_t now_ns)
 		start_next(s, now_ns);
 }
 
+static bool ends_task(const struct tmf *was, const struct iscsi_task *t)
+{
+	switch (was->function) {
+	case TMF_ABORT_TASK_SET:
+	case TMF_CLEAR_TASK_SET:
+	case TMF_LOGICAL_UNIT_RESET: return t->lun == was->lun;
+	case TMF_TARGET_WARM_RESET:
+	case TMF_TARGET_COLD_RESET: return true;
+	default: return false;
+	}
+}
+
 /*
  * The unit was reset: none of the tasks it had then exists any more at the target.
  * Commands that were sent behind the request (CmdSN from its own on) are not affected.
@@ -135,7 +164,7 @@ static void after_reset(struct iscsi_session *s, const struct tmf *was)
 	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
 		struct iscsi_task *t = s->table[i];
 
-		if (!t || t->lun != was->lun || !serial_lt(t->cmdsn, was->cmdsn))
+		if (!t || !ends_task(was, t) || !serial_lt(t->cmdsn, was->cmdsn))
 			continue;
 		if (t->gives_up) {
 			task_finish(t, t->ends_as);
@@ -159,9 +188,11 @@ void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_
 		s->tmf.active = false;
 		if (due(was.task))
 			task_finish(was.task, was.task->ends_as);
-	} else if (was.function == TMF_LOGICAL_UNIT_RESET && rsp == TMF_RSP_COMPLETE) {
+	} else if (was.function != TMF_ABORT_TASK && (rsp == TMF_RSP_COMPLETE || was.asked)) {
 		s->tmf.active = false;
-		after_reset(s, &was);
+		if (rsp == TMF_RSP_COMPLETE)
+			after_reset(s, &was);
+		tell(s, &was, rsp);
 	} else {
 		escalate(s, "was refused by the target", now_ns);
 	}
@@ -171,8 +202,10 @@ void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_
 
 void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c)
 {
-	if (s->tmf.active && s->tmf.conn == c)
-		s->tmf.active = false;
+	if (!s->tmf.active || s->tmf.conn != c)
+		return;
+	s->tmf.active = false;
+	tell(s, &s->tmf, -1);
 }
 
 void tmf_forget_task(struct iscsi_session *s, const struct iscsi_task *t)

@@ -230,6 +230,7 @@ static void event(struct world *w, const struct iscsi_event *ev)
 	case ISCSI_EV_LOGGED_OUT: on_down(w, ev); break;
 	case ISCSI_EV_LOGOUT_WANTED: leave(w, ev->time2wait_s); break;
 	case ISCSI_EV_NOTE: say(w, "engine: %s", ev->text); break;
+	case ISCSI_EV_TMF_DONE:
 	case ISCSI_EV_TEXT_DONE:
 	case ISCSI_EV_SCSI_ASYNC: break;
 	}
