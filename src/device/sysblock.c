@@ -179,6 +179,89 @@ int sys_blocks_load(struct sys_blocks *ret, dev_t disk)
 	return 0;
 }
 
+/* ---- what is on what -------------------------------------------------------------- */
+
+int sys_block_name(dev_t devno, char ret[32])
+{
+	char link[64], dest[PATH_MAX];
+	const char *name;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(devno), minor(devno));
+	n = readlink(link, dest, sizeof(dest) - 1);
+	if (n < 0)
+		return -errno;
+	dest[n] = '\0';
+	name = strrchr(dest, '/') ? strrchr(dest, '/') + 1 : dest;
+	if (strlen(name) >= 32)
+		return -ENAMETOOLONG;
+	strcpy(ret, name);
+	return 0;
+}
+
+static unsigned partition_number(dev_t devno)
+{
+	char path[96], line[16];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(devno), minor(devno));
+	return sys_read_line(path, line, sizeof(line)) < 0 ? 0 : (unsigned)strtoul(line, NULL, 10);
+}
+
+dev_t sys_block_disk(dev_t devno, unsigned *ret_partition)
+{
+	char path[96];
+	dev_t disk;
+
+	*ret_partition = partition_number(devno);
+	if (*ret_partition == 0)
+		return devno;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(devno), minor(devno));
+	disk = read_devno(path);
+	return disk ? disk : devno;
+}
+
+struct wanted {
+	unsigned number;
+	dev_t devno;
+};
+
+static int partition_is(void *arg, const struct sys_block *b)
+{
+	struct wanted *w = arg;
+
+	if (partition_number(b->devno) != w->number)
+		return 0;
+	w->devno = b->devno;
+	return 1;
+}
+
+dev_t sys_block_partition(dev_t disk, unsigned number)
+{
+	struct wanted w = {.number = number};
+
+	return number && sys_blocks_each(disk, partition_is, &w) == 1 ? w.devno : 0;
+}
+
+int sys_block_slaves(dev_t disk, int (*each)(void *arg, dev_t slave), void *arg)
+{
+	CLEANUP(closedirp) DIR *dir = NULL;
+	const struct dirent *e;
+	char path[96];
+	int r = 0;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(disk), minor(disk));
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (e = readdir(dir))) {
+		dev_t slave = e->d_name[0] == '.' ? 0 : sys_block_devno(e->d_name);
+
+		if (slave)
+			r = each(arg, slave);
+	}
+	return r;
+}
+
 uint64_t sys_queue_limit(const char *name, const char *limit)
 {
 	char path[NAME_MAX + 64], line[32];

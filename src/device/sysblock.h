@@ -36,6 +36,18 @@ int sys_blocks_each(dev_t disk, int (*each)(void *arg, const struct sys_block *b
 /* The number of the device that the kernel calls @name; 0: none. */
 dev_t sys_block_devno(const char *name);
 
+/* What the kernel calls it ("dm-0", "loop0p1"). 0 or -errno; -ENAMETOOLONG. */
+int sys_block_name(dev_t devno, char ret[32]);
+/* The disk that a partition is on, and its number; other devices are themselves, number 0. */
+dev_t sys_block_disk(dev_t devno, unsigned *ret_partition);
+/* The partition of that number; 0: the disk has none. */
+dev_t sys_block_partition(dev_t disk, unsigned number);
+/*
+ * Calls @each for every device that @disk is made of (device mapper, md) until it returns
+ * other than 0, which is returned.
+ */
+int sys_block_slaves(dev_t disk, int (*each)(void *arg, dev_t slave), void *arg);
+
 /* First line of a file, without its end. 0 or -errno; -E2BIG when it does not fit. */
 int sys_read_line(const char *path, char *buf, size_t n);
 

@@ -35,13 +35,15 @@ enum key_kind {
 
 enum key_scope {
 	SCOPE_SERVICE,
+	SCOPE_STARTUP,
 	SCOPE_ACCESS,
 	SCOPE_SECURITY,
 	SCOPE_SESSION, /* also of [target NAME] */
 	N_SCOPES,
 };
 
-static const char *const scope_names[N_SCOPES] = {"service", "access", "security", "session"};
+static const char *const scope_names[N_SCOPES] = {"service", "startup", "access", "security",
+						  "session"};
 
 struct key_row {
 	const char *name;
@@ -64,6 +66,9 @@ static const struct key_row keys[] = {
 	 60 * SECONDS},
 	{"log_level", SCOPE_SERVICE, KEY_LEVEL, C(log_level), 0, 0, LOG_LEVEL_INFO},
 	{"kept_logins", SCOPE_SERVICE, KEY_BOOL, C(kept_logins), 0, 1, 1},
+
+	{"bound_devices_timeout", SCOPE_STARTUP, KEY_TIME, C(bound_devices_timeout_ns), 0,
+	 3600 * SECONDS, 120 * SECONDS},
 
 	{"others_may_read", SCOPE_ACCESS, KEY_BOOL, C(others_may_read), 0, 1, 1},
 	{"idle_timeout", SCOPE_ACCESS, KEY_TIME, C(idle_timeout_ns), 0, 86400 * SECONDS,

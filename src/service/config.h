@@ -8,6 +8,7 @@
  *	[service]       the daemon itself
  *	[access]        its clients
  *	[security]      how targets are logged in to
+ *	[startup]       what it waits for before it is ready
  *	[session]       every session
  *	[target NAME]   sessions to this target, over [session]; NAME may end in "*"
  *
@@ -52,6 +53,7 @@ struct config {
 	uint64_t stop_timeout_ns;
 	uint64_t log_level; /* enum log_level */
 	bool log_level_set;
+	uint64_t bound_devices_timeout_ns;
 	uint64_t kept_logins;     /* boolean: carry out stored logins at start */
 	uint64_t others_may_read; /* boolean: who may not change anything */
 	uint64_t idle_timeout_ns; /* of a connection between two calls; 0: none */

@@ -37,6 +37,9 @@
 #include "service/unit.h"
 
 #define RPC_STOP_NS  (5 * NS_PER_S)
+#define LOOK_NS      100000000L
+#define EXTEND_NS    (30 * NS_PER_S)
+#define EXTEND_USEC  "30000000"
 #define FDS_WANTED   65536
 #define REACTORS_OWN 4 /* at most, when the configuration leaves it to us */
 
@@ -47,6 +50,20 @@ static void notify(const char *text)
 #else
 	(void)text;
 #endif
+}
+
+/* @text may hold anything, but each line is a message of its own. */
+static void notify_status(const char *before, const char *what, const char *text)
+{
+	char status[2200];
+	int at = snprintf(status, sizeof(status), "%sSTATUS=%s", before, what);
+
+	snprintf(status + at, sizeof(status) - (size_t)at, "%s", text);
+	for (char *p = status + at; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	}
+	notify(status);
 }
 
 /* ---- preparations ------------------------------------------------------------- */
@@ -183,11 +200,57 @@ static bool hurry(void *arg)
 
 static void held_said(void *arg, const char *text)
 {
-	char status[700];
-
 	(void)arg;
-	snprintf(status, sizeof(status), "STATUS=Stopping, held up: %s", text);
-	notify(status);
+	notify_status("", "Stopping, held up: ", text);
+}
+
+struct starting {
+	int signal; /* that came meanwhile, or 0 */
+	uint64_t extended_ns;
+};
+
+/* systemd's patience for the start is not ours to know, but to extend. */
+static bool starting_pause(void *arg)
+{
+	struct starting *s = arg;
+	struct timespec moment = {.tv_nsec = LOOK_NS};
+	sigset_t set = ending();
+	int sig;
+
+	if (clock_now_ns() >= s->extended_ns + EXTEND_NS / 4) {
+		s->extended_ns = clock_now_ns();
+		notify("EXTEND_TIMEOUT_USEC=" EXTEND_USEC);
+	}
+	sig = sigtimedwait(&set, NULL, &moment);
+	if (sig > 0)
+		s->signal = sig;
+	return sig > 0;
+}
+
+static void starting_say(void *arg, const char *text)
+{
+	(void)arg;
+	log_info("waiting for bound devices: %s", text);
+	notify_status("", "Waiting for bound devices: ", text);
+}
+
+/* Return: the signal that came before we were ready, or 0. */
+static int become_ready(struct manager *m, const char *socket)
+{
+	struct starting s = {0};
+	const struct bound_wait_ops ops = {starting_pause, starting_say, &s};
+	char name[ISCSI_NAME_MAX + 1], missing[2048];
+
+	startup_wait_bound(m, &ops, missing, sizeof(missing));
+	if (s.signal)
+		return s.signal;
+	manager_get_node_name(m, name);
+	log_info("ready: version %s, node %s, socket %s", ISCSIDSC_VERSION, name, socket);
+	if (missing[0])
+		notify_status("READY=1\n", "Ready, without bound devices: ", missing);
+	else
+		notify("READY=1\nSTATUS=Ready");
+	return 0;
 }
 
 static int wait_for_end(void)
@@ -362,7 +425,6 @@ static int locks_take(struct service *sv)
 
 static int run(struct service *sv)
 {
-	char name[ISCSI_NAME_MAX + 1];
 	sigset_t set = ending();
 	int r;
 
@@ -384,12 +446,9 @@ static int run(struct service *sv)
 	if (r)
 		return r == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
 	startup_begin(&sv->manager);
-	manager_get_node_name(&sv->manager, name);
-	log_info("ready: version %s, node %s, socket %s", ISCSIDSC_VERSION, name,
-		 sv->options.socket);
-	notify("READY=1\nSTATUS=Ready");
-
-	r = wait_for_end();
+	r = become_ready(&sv->manager, sv->options.socket);
+	if (r == 0)
+		r = wait_for_end();
 	log_info("stopping (%s)", r == SIGINT ? "SIGINT" : "SIGTERM");
 	notify("STOPPING=1\nSTATUS=Stopping");
 	r = service_stop(sv);

@@ -65,6 +65,7 @@ struct manager {
 	struct list sessions;        /* struct session, oldest first */
 	struct list families;
 	struct list units;             /* struct unit */
+	unsigned n_bound_changes; /* of the list of bound devices */
 	struct persistent *persistent; /* the logins kept; NULL: they are not carried out */
 	char node_name[ISCSI_NAME_MAX + 1];
 	uint32_t next_id, n_ids;

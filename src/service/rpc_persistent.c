@@ -3,9 +3,11 @@
  * Methods about what the service does and waits for at its start
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "service/bound.h"
 #include "service/persistent.h"
 #include "service/rpc.h"
 
@@ -62,9 +64,60 @@ static uint32_t remove_persistent_login(struct rpc *c)
 	return persistent_remove(c->m, &match, &c->why);
 }
 
+/* ---- bound devices ----------------------------------------------------------------- */
+
+static uint32_t bind_persistent_devices(struct rpc *c)
+{
+	return bound_scan(c->m, &c->why);
+}
+
+static uint32_t add_persistent_device(struct rpc *c)
+{
+	const char *path;
+
+	if (!arg_text(&c->args, "path", false, PATH_MAX - 1, &path))
+		return c->why.code;
+	return bound_add(c->m, path, &c->why);
+}
+
+static uint32_t remove_persistent_device(struct rpc *c)
+{
+	const char *path;
+
+	if (!arg_text(&c->args, "path", false, PATH_MAX - 1, &path))
+		return c->why.code;
+	return bound_remove(c->m, path, &c->why);
+}
+
+static uint32_t clear_persistent_devices(struct rpc *c)
+{
+	return bound_remove_all(c->m, &c->why);
+}
+
+static uint32_t list_persistent_devices(struct rpc *c)
+{
+	struct bound *v = NULL;
+	size_t n = 0;
+	json_t *array;
+	int r = store_load_bound(c->m->store, &v, &n);
+
+	if (r)
+		return refuse_errno(&c->why, r, "the devices could not be listed");
+	array = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_string(v[i].path));
+	bound_free_all(v, n);
+	return rpc_reply(c, json_pack("{s:o}", "paths", array));
+}
+
 const struct rpc_method rpc_persistent_methods[] = {
 	{"ListPersistentLogins", false, "", list_persistent_logins},
 	{"RemovePersistentLogin", true, "initiatorInstance initiatorPort targetName portal",
 	 remove_persistent_login},
+	{"BindPersistentDevices", true, "", bind_persistent_devices},
+	{"AddPersistentDevice", true, "path", add_persistent_device},
+	{"RemovePersistentDevice", true, "path", remove_persistent_device},
+	{"ClearPersistentDevices", true, "", clear_persistent_devices},
+	{"ListPersistentDevices", false, "", list_persistent_devices},
 	{0},
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/status.h"
 #include "service/log.h"
 #include "service/persistent.h"
 #include "service/portal.h"
@@ -33,6 +34,28 @@ void startup_begin(struct manager *m)
 	r = m->config->kept_logins ? persistent_start(m) : 0;
 	if (r)
 		log_error("the stored logins are not carried out: %s", strerror(-r));
+}
+
+void startup_wait_bound(struct manager *m, const struct bound_wait_ops *ops, char *missing,
+			size_t n_missing)
+{
+	uint64_t timeout_ns = m->config->bound_devices_timeout_ns;
+	uint64_t begin_ns = clock_now_ns();
+
+	missing[0] = '\0';
+	if (!m->config->kept_logins) {
+		log_info("bound devices are not waited for: kept_logins is off");
+		return;
+	}
+	if (bound_wait(m, timeout_ns, ops, missing, n_missing)) {
+		log_debug("bound devices: all there after %llu ms",
+			  (unsigned long long)((clock_now_ns() - begin_ns) / NS_PER_MS));
+		missing[0] = '\0';
+	} else if (clock_now_ns() >= begin_ns + timeout_ns) {
+		log_error("bound devices: missing after %llu s: %s: %s",
+			  (unsigned long long)(timeout_ns / NS_PER_S), missing,
+			  status_text(ISDSC_PERSISTENT_LOGIN_TIMEOUT));
+	}
 }
 
 /* ---- end ---------------------------------------------------------------------------- */

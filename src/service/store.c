@@ -61,6 +61,7 @@ const char *const store_schemas[] = {
 	store_mapping_schema,
 	store_security_schema,
 	store_target_schema,
+	store_bound_schema,
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(store_schemas))

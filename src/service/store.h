@@ -109,6 +109,19 @@ int store_delete_target(struct store *s, const char *name);
 /* Calls @fn with each, in the order they were added first; it is @fn's then. 0 or -errno. */
 int store_load_targets(struct store *s, int (*fn)(void *arg, struct static_target *t), void *arg);
 
+/* ---- bound devices (bound.h) ---- */
+
+struct bound;
+
+/* -EEXIST: the path or the key is there. */
+int store_add_bound(struct store *s, const struct bound *b);
+/* Replaces the list; what is there twice is there once. */
+int store_set_bound(struct store *s, const struct bound *v, size_t n);
+/* The one with the path or the key (NULL: none). -ENOENT. */
+int store_delete_bound(struct store *s, const char *path, const char *key);
+/* In the order added; bound_free_all(). */
+int store_load_bound(struct store *s, struct bound **ret, size_t *ret_n);
+
 /* ---- identifiers ---- */
 
 struct isid_key {

@@ -28,6 +28,7 @@ extern const char *const store_schemas[];
 extern const char store_mapping_schema[];
 extern const char store_security_schema[];
 extern const char store_target_schema[];
+extern const char store_bound_schema[];
 
 /* ---- SQLite in our terms: 0 or -errno ---- */
 

@@ -15,6 +15,7 @@
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
+#include "service/bound.h"
 #include "service/static_target.h"
 #include "service/store.h"
 
@@ -463,6 +464,75 @@ static void login_removal_matches(void **state)
 	assert_int_equal(removed_by(&m), 2);
 }
 
+/* ---- bound devices ---- */
+
+static struct bound bound_of(const char *name, const char *key, struct bound_unit *units, size_t n)
+{
+	return (struct bound){(char *)name, (char *)key, (char *)"", units, n};
+}
+
+static void bound_survives_reopen(void **state)
+{
+	struct bound_unit units[] = {{"iqn.2026-01.a:x", UINT64_C(0xffff000000000000), 0},
+				     {"iqn.2026-01.a:y", 1, 7}};
+	struct bound a = bound_of("/dev/loop3", "unit:x", units, 2), *v = NULL;
+	struct bound b = bound_of("/mnt/a b\n", "mount:/mnt", units + 1, 1);
+	struct store *s = opened();
+	size_t n = 0;
+
+	(void)state;
+	b.node = (char *)"/dev/mapper/top";
+	assert_int_equal(store_add_bound(s, &a), 0);
+	assert_int_equal(store_add_bound(s, &b), 0);
+	store_close(s);
+	s = opened();
+	assert_int_equal(store_load_bound(s, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(v[0].path, "/dev/loop3");
+	assert_string_equal(v[0].node, "");
+	assert_int_equal(v[0].n_units, 2);
+	assert_string_equal(v[0].units[0].target, units[0].target);
+	assert_int_equal(v[0].units[0].lun, units[0].lun);
+	assert_int_equal(v[0].units[1].partition, 7);
+	assert_string_equal(v[1].path, b.path);
+	assert_string_equal(v[1].key, b.key);
+	assert_string_equal(v[1].node, b.node);
+	assert_int_equal(v[1].n_units, 1);
+	bound_free_all(v, n);
+	store_close(s);
+}
+
+static void bound_is_there_once(void **state)
+{
+	struct bound_unit u = {.target = "iqn.2026-01.a:x"};
+	struct bound a = bound_of("/a", "key a", &u, 1), *v = NULL;
+	struct bound same_path = bound_of("/a", "other", &u, 1);
+	struct bound same_key = bound_of("/other", "key a", &u, 1);
+	struct bound b = bound_of("/b", "key b", &u, 1);
+	struct bound all[] = {b, a, same_key, same_path};
+	struct store *s = opened();
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(store_add_bound(s, &a), 0);
+	assert_int_equal(store_add_bound(s, &same_path), -EEXIST);
+	assert_int_equal(store_add_bound(s, &same_key), -EEXIST);
+	assert_int_equal(store_delete_bound(s, "/other", NULL), -ENOENT);
+	assert_int_equal(store_delete_bound(s, NULL, "key a"), 0);
+	assert_int_equal(store_add_bound(s, &same_path), 0);
+	assert_int_equal(store_set_bound(s, all, 4), 0);
+	assert_int_equal(store_load_bound(s, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(v[0].path, "/b");
+	assert_string_equal(v[1].path, "/a");
+	bound_free_all(v, n);
+	assert_int_equal(store_set_bound(s, NULL, 0), 0);
+	assert_int_equal(store_load_bound(s, &v, &n), 0);
+	assert_int_equal(n, 0);
+	bound_free_all(v, n);
+	store_close(s);
+}
+
 static void isid_is_stable(void **state)
 {
 	struct isid_key k = {"iqn.2026-01.n:1", "iqn.2026-01.t:1", "192.0.2.1:3260", "data", 0};
@@ -680,6 +750,8 @@ int main(void)
 		TEST(login_removal_matches),
 		TEST(target_survives_reopen),
 		TEST(target_again_replaces_in_place),
+		TEST(bound_survives_reopen),
+		TEST(bound_is_there_once),
 		TEST(isid_is_stable),
 		TEST(ids_never_repeat),
 		TEST(node_name),

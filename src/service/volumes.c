@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "device/sysblock.h"
 #include "service/args.h"
 #include "service/log.h"
 
@@ -40,31 +40,12 @@ struct volumes *volumes_free(struct volumes *v)
 	return NULL;
 }
 
-/* The disk that a partition is on; other devices are themselves. */
-static dev_t whole_disk(dev_t dev)
-{
-	unsigned maj, min;
-	char path[96];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(dev), minor(dev));
-	if (access(path, F_OK) < 0)
-		return dev;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(dev), minor(dev));
-	f = fopen(path, "re");
-	if (!f)
-		return dev;
-	if (fscanf(f, "%u:%u", &maj, &min) == 2)
-		dev = makedev(maj, min);
-	fclose(f);
-	return dev;
-}
-
 json_t *volumes_of(struct volumes *v, dev_t disk)
 {
 	json_t *array = json_array();
 	struct libmnt_iter *it;
 	struct libmnt_fs *fs;
+	unsigned partition;
 
 	if (!v || !disk)
 		return array;
@@ -73,7 +54,7 @@ json_t *volumes_of(struct volumes *v, dev_t disk)
 		dev_t dev = mnt_fs_get_devno(fs);
 		const char *target = mnt_fs_get_target(fs);
 
-		if (target && (dev == disk || whole_disk(dev) == disk))
+		if (target && (dev == disk || sys_block_disk(dev, &partition) == disk))
 			json_array_append_new(array, json_of_foreign(target));
 	}
 	mnt_free_iter(it);
