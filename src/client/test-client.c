@@ -199,8 +199,9 @@ static void *failing_malloc(size_t n)
 
 /* -- the calls -- */
 
-static ISCSI_UNIQUE_SESSION_ID id;
-static uint8_t memory[1 << 16];
+/* What calls write to is each thread's own. */
+static _Thread_local ISCSI_UNIQUE_SESSION_ID id;
+static _Thread_local uint8_t memory[1 << 16];
 static ISCSI_LOGIN_OPTIONS options = {
 	.InformationSpecified = ISCSI_LOGIN_OPTIONS_USERNAME | ISCSI_LOGIN_OPTIONS_PASSWORD,
 	.Username = (PUCHAR) "me",
@@ -215,7 +216,7 @@ static ISCSI_TARGET_MAPPINGA mapping_a = {.LUNCount = 1, .LUNList = &lun};
 static ISCSI_TARGET_MAPPINGW mapping_w = {.LUNCount = 1, .LUNList = &lun};
 static ISCSI_TARGET_PORTAL_GROUPA group_a = {1, {{.Address = "a", .Socket = 1}}};
 static ISCSI_TARGET_PORTAL_GROUPW group_w = {1, {{.Address = u"a", .Socket = 1}}};
-static IKE_AUTHENTICATION_INFORMATION ike = {
+static _Thread_local IKE_AUTHENTICATION_INFORMATION ike = {
 	.AuthMethod = IKE_AUTHENTICATION_PRESHARED_KEY_METHOD,
 	.PsKey = {.IdType = ID_FQDN,
 		  .Id = (PUCHAR) "host",
@@ -444,6 +445,47 @@ static void every_call(void **state)
 	}
 }
 
+/* -- many threads -- */
+
+#define N_THREADS 12
+#define N_ROUNDS  4
+
+struct caller {
+	pthread_t thread;
+	size_t start;
+	const char *wrong; /* NULL: nothing was */
+};
+
+/* All calls, each thread from another one on; details must be those of its own calls. */
+static void *caller_run(void *arg)
+{
+	struct caller *c = arg;
+
+	for (size_t i = 0; i < N_ROUNDS * ARRAY_SIZE(calls); i++) {
+		const struct call *call = &calls[(c->start + i) % ARRAY_SIZE(calls)];
+		ISDSC_STATUS status = call->run();
+
+		if (status != call->expected || (status == 0) != (*iscsidsc_last_detail() == '\0'))
+			c->wrong = call->name;
+	}
+	return NULL;
+}
+
+static void every_call_from_many_threads(void **state)
+{
+	struct caller callers[N_THREADS] = {0};
+
+	for (size_t i = 0; i < N_THREADS; i++) {
+		callers[i].start = i * ARRAY_SIZE(calls) / N_THREADS;
+		assert_int_equal(pthread_create(&callers[i].thread, NULL, caller_run, &callers[i]),
+				 0);
+	}
+	for (size_t i = 0; i < N_THREADS; i++)
+		pthread_join(callers[i].thread, NULL);
+	for (size_t i = 0; i < N_THREADS; i++)
+		assert_null(callers[i].wrong);
+}
+
 static void every_call_with_every_allocation_failing(void **state)
 {
 	json_set_alloc_funcs(failing_malloc, free);
@@ -569,6 +611,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_call),
+		cmocka_unit_test(every_call_from_many_threads),
 		cmocka_unit_test(longest_key),
 		cmocka_unit_test(no_secret_is_left_in_memory),
 		cmocka_unit_test(every_call_with_every_allocation_failing),
