@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The public headers in every language they are for, and beside other headers."""
+import json
 import os
+import re
 import subprocess
 
 import pytest
 
-INCLUDE = os.path.join(os.environ["ISCSIDSC_SOURCE"], "include")
+SOURCE = os.environ["ISCSIDSC_SOURCE"]
+INCLUDE = os.path.join(SOURCE, "include")
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wundef", "-Werror"]
 C = [("c", std) for std in ("c99", "c11", "c17", "gnu17")]
 CPP = [("c++", std) for std in ("c++11", "c++17", "c++20")]
@@ -102,3 +105,45 @@ def test_status_codes_can_be_used_by_the_preprocessor():
 #error
 #endif
 """) == ""
+
+
+def macros(text, *args):
+    """Names of macros that are there after @text."""
+    command = os.environ["CC"].split() + ["-x", "c", "-std=c17", "-I", INCLUDE, *args, "-dM", "-E", "-"]
+    out = subprocess.run(command, input=text, text=True, capture_output=True, check=True).stdout
+    return {re.match(r"#define (\w+)", line)[1] for line in out.splitlines()}
+
+
+@pytest.mark.parametrize("form", ([], ["-DUNICODE"]))
+def test_no_macro_but_those_of_the_interface(form):
+    with open(os.path.join(SOURCE, "test/data/abi.json")) as f:
+        abi = json.load(f)
+    known = {x["name"] for kind in ("constants", "external_constants", "status_codes") for x in abi[kind]}
+    known |= {m if isinstance(m, str) else m["name"] for m in abi["unsuffixed_macros"]} | {t["alias"] for t in abi["tchar_aliases"]}
+    known |= {"WINAPI", "TRUE", "FALSE", "GUID_DEFINED", "ERROR_CALL_NOT_IMPLEMENTED", "FILE_DEVICE_TAPE", "FILE_DEVICE_CHANGER"}
+    added = macros("#include <iscsidsc.h>\n", *form) - macros("#include <stdint.h>\n", *form)
+    assert {m for m in added - known if not m.startswith(("ISCSIDSC_", "ISCSIERR_H"))} == set()
+
+
+ORDER = ("stdio.h", "stdlib.h", "string.h", "unistd.h", "sys/socket.h", "netinet/in.h", "sys/ioctl.h", "linux/types.h", "scsi/sg.h", "pthread.h", "uchar.h")
+
+
+@pytest.mark.parametrize("language,std", [("c", "gnu99"), ("c", "gnu17"), ("c++", "gnu++17")])
+@pytest.mark.parametrize("first", (True, False))
+def test_beside_headers_of_the_system(language, std, first):
+    others = "".join("#include <%s>\n" % h for h in ORDER)
+    ours = "#include <iscsidsc.h>\n"
+    assert check(language, std, ours + others if first else others + ours) == ""
+
+
+@pytest.mark.parametrize("args", (["-fshort-wchar"], ["-funsigned-char"], ["-fpack-struct=8"], ["-fshort-enums"], ["-m32"]))
+def test_layout_is_the_same_with_options_that_change_types(args):
+    """But for enumerations made short, which the header cannot allow."""
+    if args == ["-m32"] and check("c", "c17", "#include <stdint.h>\n", "-m32"):
+        pytest.skip("no headers of the C library for 32 bits")
+    text = """
+#include <iscsidsc.h>
+_Static_assert(sizeof(ISCSI_TARGET_PORTALW) == 1026 && sizeof(ISCSI_DEVICE_ON_SESSIONA) == 1040, "");
+_Static_assert(sizeof(WCHAR) == 2 && sizeof(ISCSI_AUTH_TYPES) == 4, "");
+"""
+    assert (check("c", "c17", text, *args) == "") == (args != ["-fshort-enums"])
