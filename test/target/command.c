@@ -364,6 +364,19 @@ static void take(struct cmd *k, uint32_t off, const uint8_t *data, uint32_t n)
 	}
 }
 
+/* At level 0 nothing can be asked for again: the connection ends. */
+static bool out_of_order(struct cmd *k, const uint8_t *bhs, uint32_t datasn)
+{
+	struct tconn *c = k->conn;
+
+	if (get32(bhs + AT_DATASN) == datasn || k->session->erl)
+		return false;
+	blame(c->t, "Data-Out with DataSN %u, %u was due", get32(bhs + AT_DATASN), datasn);
+	reject(c, bhs, 0x04);
+	hang_up(c);
+	return true;
+}
+
 static void unsolicited_data(struct cmd *k, const uint8_t *bhs, const uint8_t *data, uint32_t n)
 {
 	struct tgt *t = k->session->t;
@@ -374,6 +387,8 @@ static void unsolicited_data(struct cmd *k, const uint8_t *bhs, const uint8_t *d
 		blame(t, "unsolicited data that was not announced");
 		return;
 	}
+	if (out_of_order(k, bhs, k->unsolicited_datasn))
+		return;
 	if (get32(bhs + AT_DATASN) != k->unsolicited_datasn++ || (!k->have && off != k->n_got))
 		blame(t, "unsolicited data: DataSN %u, offset %u", get32(bhs + AT_DATASN), off);
 	if (off > k->n_asked || n > k->n_asked - off) {
@@ -404,6 +419,8 @@ static void solicited_data(struct cmd *k, struct r2t *r, const uint8_t *bhs, con
 	uint32_t off = get32(bhs + AT_OFFSET);
 	bool final = bhs[1] & FINAL;
 
+	if (out_of_order(k, bhs, r->datasn))
+		return;
 	if (get32(bhs + AT_DATASN) != r->datasn++ || off != r->off + r->n_got)
 		blame(t, "Data-Out: DataSN %u, offset %u, due were %u, %u", get32(bhs + AT_DATASN),
 		      off, r->datasn - 1, r->off + r->n_got);

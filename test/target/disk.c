@@ -193,6 +193,10 @@ static bool range_of(struct cmd *k, uint64_t *ret_lba, uint32_t *ret_n)
 
 	*ret_lba = sixteen ? get64(k->cdb + 2) : get32(k->cdb + 2);
 	*ret_n = sixteen ? get32(k->cdb + 10) : get16(k->cdb + 7);
+	if (k->cdb[1] & 0xe0) { /* protection information */
+		check_condition(k, ILLEGAL_REQUEST, 0x24, 0);
+		return false;
+	}
 	if (*ret_lba <= cfg->n_blocks && *ret_n <= cfg->n_blocks - *ret_lba)
 		return true;
 	check_condition(k, ILLEGAL_REQUEST, 0x21, 0);
@@ -222,13 +226,11 @@ static void blocks_write(struct cmd *k, struct unit *u)
 
 	if (!range_of(k, &lba, &n))
 		return;
-	if (n * size > k->n_got) {
-		/* the initiator said that it has less than the command needs */
-		check_condition(k, ILLEGAL_REQUEST, 0x24, 0);
-		return;
-	}
 	k->n_data = n * size;
-	if (k->lose)
+	if (n > k->n_got / size)
+		n = k->n_got /
+		    size; /* the initiator said that it has less than the command needs */
+	if (k->lose || !n)
 		return;
 	memcpy(u->bytes + lba * size, k->data, (size_t)n * size);
 	if (k->cdb[1] & 8)

@@ -174,7 +174,7 @@ static void emit_bent(struct tconn *c, const struct tgt_rule *r, uint8_t *bhs, c
 		memcpy(lie, data, n);
 		flip(c, lie, n);
 	}
-	to = room_out(c, BHS + n + 16);
+	to = room_out(c, 2 * (BHS + (size_t)n + 16));
 	k = assemble(c, bhs, lie ? lie : data, n, to);
 	free(lie);
 	if (r->act == TGT_CORRUPT_HEADER)
@@ -186,8 +186,10 @@ static void emit_bent(struct tconn *c, const struct tgt_rule *r, uint8_t *bhs, c
 		hang_up(c);
 	}
 	c->n_out += k;
-	if (r->act == TGT_DUPLICATE)
-		add_out(c, c->out + c->n_out - k, k);
+	if (r->act != TGT_DUPLICATE)
+		return;
+	memcpy(to + k, to, k);
+	c->n_out += k;
 }
 
 static void emit(struct tconn *c, uint8_t *bhs, const void *data, uint32_t n)
