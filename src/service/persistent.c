@@ -124,7 +124,9 @@ static void entry_say(const struct entry *e, const struct refusal *why, bool was
 {
 	if (why->code == 0 && was_tried)
 		log_info("stored login to %s: carried out after all", e->target);
-	else if (why->code && why->code != ISDSC_TARGET_ALREADY_LOGGED_IN && why->code != last)
+	else if (why->code == ISDSC_TARGET_ALREADY_LOGGED_IN)
+		log_info("stored login to %s: there is a session already", e->target);
+	else if (why->code && why->code != last)
 		say_failure(e, why);
 }
 
@@ -146,6 +148,8 @@ static void entry_finish(struct entry *e, const struct refusal *why)
 		list_remove(&e->node);
 		free(e);
 	}
+	/* it may be due before what the timekeeper waits for */
+	pthread_cond_broadcast(&m->changed);
 	pthread_mutex_unlock(&m->lock);
 }
 

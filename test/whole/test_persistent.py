@@ -219,10 +219,11 @@ def test_stored_anew_with_what_was_wrong(make_service, tgt):
 
 def test_one_that_hangs_is_not_in_the_way_of_others(make_service, make_peer, tgt):
     service = make_service(FAST)
+    slow = tgt.target("iqn.2026-11.test.whole:slow", tid=2)
     discover(service, tgt)
     peer = make_peer(hang)
     for i in range(1, 40):
-        keep(service, tgt.name, at(peer.port), informational=True, port=i)
+        keep(service, slow, at(peer.port), informational=True, port=i)
     keep(service, tgt.name, at(tgt.port))
     restart(service)
     wait_for(lambda: targets_of_sessions(service) == [tgt.name], 20, service.log)
