@@ -29,6 +29,7 @@
 
 #include "base/cleanup.h"
 #include "service/log.h"
+#include "service/memory.h"
 #include "service/options.h"
 #include "service/persistent.h"
 #include "service/rpc.h"
@@ -461,6 +462,7 @@ int main(int argc, char **argv)
 	static struct service sv = {.state_lock_fd = -1, .devices_lock_fd = -1};
 	int status;
 
+	memory_wipe_libraries();
 	log_setup(LOG_LEVEL_INFO, log_is_journal());
 	if (options_parse(&sv.options, argc, argv))
 		return EXIT_USAGE;

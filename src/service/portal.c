@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "discovery/sendtargets.h"
 #include "service/log.h"
+#include "service/security.h"
 
 #define ASK_AT_ONCE        8
 #define DISCOVERY_ORDINALS 16
@@ -20,12 +21,11 @@ uint32_t demands_check(uint64_t security_flags, const struct login_options *o, s
 		return refuse(why, ISDSC_IPSEC_NOT_SUPPORTED_ON_OS,
 			      "IPsec was asked for, and this service cannot set it up; protect the "
 			      "connection outside of it and leave the flag out");
-	if ((o->specified & OPT_AUTH_TYPE) && o->auth_type != 0)
-		return refuse(
-			why, ISDSC_REQUEST_NOT_SUPPORTED,
-			"CHAP was asked for (authentication type %u), and this version logs in "
-			"without authentication only",
-			o->auth_type);
+	if (o->flags & LOGIN_RADIUS)
+		return refuse(why, ISDSC_REQUEST_NOT_SUPPORTED,
+			      "RADIUS was asked for (login flags 0x%x), and this version does not "
+			      "speak it; give the CHAP secret with the login instead",
+			      o->flags & LOGIN_RADIUS);
 	return 0;
 }
 
@@ -87,11 +87,11 @@ static uint32_t portal_take_over(struct manager *m, const struct send_target_por
 	return 0;
 }
 
-static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p,
-			   struct refusal *why)
+static uint32_t portal_discover(struct manager *m, const struct send_target_portal *p,
+				const char *name, const struct iscsi_auth *auth,
+				struct refusal *why)
 {
 	static unsigned turn; /* m->lock */
-	char name[ISCSI_NAME_MAX + 1];
 	struct initiator_failure fail = {0};
 	struct discovered found = {0};
 	struct isid_key isid = {.node_name = name, .target = "", .portal = "", .kind = "discovery"};
@@ -100,21 +100,19 @@ static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p
 		.host = p->portal.address,
 		.port = p->portal.socket,
 		.ask = "All",
+		.auth = *auth,
 	};
 	struct iscsi_params offer;
 	struct tuning t;
-	uint32_t code = demands_check(p->security_flags, &p->options, why);
+	uint32_t code;
 	int r;
 
-	if (code)
-		return code;
 	config_tuning(m->config, "", &t);
 	tuning_offer(&t, &offer);
 	options_apply(&p->options, &offer);
 	cfg.header_digest = offer.HeaderDigest;
 	cfg.data_digest = offer.DataDigest;
 	cfg.timeout_ns = t.login_timeout_ns;
-	manager_get_node_name(m, name);
 	/* discovery sessions at one time must not take each other's place at the target */
 	pthread_mutex_lock(&m->lock);
 	isid.ordinal = turn++ % DISCOVERY_ORDINALS;
@@ -129,6 +127,25 @@ static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p
 			      fail.text[0] ? fail.text : strerror(-r));
 	code = portal_take_over(m, p, &found, why);
 	discovered_clear(&found);
+	return code;
+}
+
+static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p,
+			   struct refusal *why)
+{
+	char name[ISCSI_NAME_MAX + 1];
+	struct chap_login chap = {0};
+	struct iscsi_auth auth;
+	uint32_t code = demands_check(p->security_flags, &p->options, why);
+
+	if (code)
+		return code;
+	manager_get_node_name(m, name);
+	code = security_auth(m->security, &p->options, name, m->config->chap_md5, &chap, &auth,
+			     why);
+	if (code == 0)
+		code = portal_discover(m, p, name, &auth, why);
+	explicit_bzero(&chap, sizeof(chap));
 	return code;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/list.h"
@@ -246,6 +247,111 @@ uint32_t security_set_group_key(struct security *s, const struct blob *key, bool
 	}
 	pthread_mutex_unlock(&s->lock);
 	return code;
+}
+
+/* ---- CHAP ------------------------------------------------------------------------------ */
+
+static void random_bytes(void *bytes, size_t n)
+{
+	uint8_t *at = bytes;
+
+	while (n > 0) {
+		ssize_t k = getrandom(at, n, 0);
+
+		if (k > 0) {
+			at += k;
+			n -= (size_t)k;
+		}
+	}
+}
+
+static bool length_is_good(const struct blob *secret)
+{
+	return secret->n >= CHAP_SECRET_MIN && secret->n <= CHAP_SECRET_MAX;
+}
+
+static uint32_t name_take(struct blob *ret, const struct login_options *o, const char *node,
+			  struct refusal *why)
+{
+	if ((o->specified & OPT_USERNAME) && o->username.n) {
+		*ret = o->username;
+	} else {
+		ret->n = (uint16_t)strlen(node);
+		memcpy(ret->bytes, node, ret->n);
+	}
+	if (memchr(ret->bytes, 0, ret->n))
+		return refuse(why, ISDSC_INVALID_CHAP_USER_NAME,
+			      "a CHAP user name must not have a NUL in it");
+	return 0;
+}
+
+static uint32_t secret_take(struct blob *ret, const struct login_options *o, struct refusal *why)
+{
+	if (!(o->specified & OPT_PASSWORD) || o->password.n == 0)
+		return refuse(why, ISDSC_AUTHENTICATION_FAILURE,
+			      "CHAP was asked for, but there is no password to answer the target "
+			      "with");
+	if (!length_is_good(&o->password))
+		return refuse(why, ISDSC_INVALID_TARGET_CHAP_SECRET,
+			      "a CHAP password must have %d to %d bytes", CHAP_SECRET_MIN,
+			      CHAP_SECRET_MAX);
+	*ret = o->password;
+	return 0;
+}
+
+static uint32_t peer_secret_take(struct security *s, struct blob *ret, const struct blob *secret,
+				 struct refusal *why)
+{
+	int r = store_get_secret(s->store, NODE_CHAP, ret);
+
+	if (r == -ENOENT)
+		return refuse(why, ISDSC_INVALID_INITIATOR_CHAP_SECRET,
+			      "mutual CHAP needs a secret to check the target with; set it with "
+			      "SetIScsiInitiatorCHAPSharedSecret or \"iscsicli CHAPSecret\"");
+	if (r)
+		return refuse_errno(why, r, "the initiator's CHAP secret could not be read");
+	if (!length_is_good(ret))
+		return refuse(why, ISDSC_INVALID_INITIATOR_CHAP_SECRET,
+			      "the initiator's CHAP secret must have %d to %d bytes",
+			      CHAP_SECRET_MIN, CHAP_SECRET_MAX);
+	if (ret->n == secret->n && memcmp(ret->bytes, secret->bytes, secret->n) == 0)
+		return refuse(why, ISDSC_INVALID_CHAP_SECRET,
+			      "mutual CHAP with the same secret for both directions proves nothing "
+			      "(RFC 7143 section 9.2.1)");
+	return 0;
+}
+
+uint32_t security_auth(struct security *s, const struct login_options *o, const char *node,
+		       bool allow_md5, struct chap_login *buf, struct iscsi_auth *ret,
+		       struct refusal *why)
+{
+	bool mutual = o->auth_type == AUTH_MUTUAL_CHAP;
+	uint32_t code;
+
+	*buf = (struct chap_login){0};
+	*ret = (struct iscsi_auth){0};
+	if (!(o->specified & OPT_AUTH_TYPE) || o->auth_type == AUTH_NONE)
+		return 0;
+	code = name_take(&buf->name, o, node, why);
+	if (code == 0)
+		code = secret_take(&buf->secret, o, why);
+	if (code == 0 && mutual)
+		code = peer_secret_take(s, &buf->peer_secret, &buf->secret, why);
+	if (code)
+		return code;
+	*ret = (struct iscsi_auth){
+		.name = buf->name.bytes,
+		.n_name = buf->name.n,
+		.secret = buf->secret.bytes,
+		.n_secret = buf->secret.n,
+		.peer_secret = buf->peer_secret.bytes,
+		.n_peer_secret = buf->peer_secret.n,
+		.required = true,
+		.mutual = mutual,
+		.allow_md5 = allow_md5,
+		.random = random_bytes,
+	};
+	return 0;
 }
 
 /* ---- IKE -------------------------------------------------------------------------------- */

@@ -51,6 +51,25 @@ uint32_t security_get_ike(struct security *s, const struct ike_info *key, uint64
 uint32_t security_set_tunnel(struct security *s, const struct tunnel_address *t, bool persist,
 			     struct refusal *why);
 
+/* Where security_auth() puts what its result points at. */
+struct chap_login {
+	struct blob name, secret, peer_secret;
+};
+
+/**
+ * security_auth() - what a login has to prove itself with
+ * @o:      as the client gave them
+ * @node:   the name for CHAP when the client gave none
+ * @buf:    wipe it once the result was used, also after a failure
+ * @ret:    all zero when no authentication is asked for
+ *
+ * Secrets of a wrong length, and mutual CHAP with the same secret both ways, are refused
+ * here, before the target is asked.
+ */
+uint32_t security_auth(struct security *s, const struct login_options *o, const char *node,
+		       bool allow_md5, struct chap_login *buf, struct iscsi_auth *ret,
+		       struct refusal *why);
+
 uint32_t security_add_server(struct security *s, enum server_kind kind, const char *address,
 			     struct refusal *why);
 uint32_t security_remove_server(struct security *s, enum server_kind kind, const char *address,

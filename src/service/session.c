@@ -12,6 +12,7 @@
 #include "service/log.h"
 #include "service/mapping.h"
 #include "service/portal.h"
+#include "service/security.h"
 #include "service/static_target.h"
 
 #define KEEPER_STACK   (512u << 10)
@@ -496,7 +497,7 @@ static int sess_identify(struct session *s)
 }
 
 static int sess_make_initiator(struct session *s, const struct kept_login *l,
-			       const struct login_addrs *addrs)
+			       const struct login_addrs *addrs, const struct iscsi_auth *auth)
 {
 	struct initiator_cfg cfg = {
 		.loop = s->loop,
@@ -504,6 +505,7 @@ static int sess_make_initiator(struct session *s, const struct kept_login *l,
 			{
 				.initiator_name = s->node_name,
 				.target_name = s->target,
+				.auth = *auth,
 				.login_timeout_ns = s->tuning.login_timeout_ns,
 				.nop_interval_ns = s->tuning.nop_interval_ns,
 				.nop_timeout_ns = s->tuning.nop_timeout_ns,
@@ -607,18 +609,30 @@ static void learn_alias(struct session *s)
 	pthread_mutex_unlock(&s->m->lock);
 }
 
+static uint32_t sess_prepare(struct session *s, const struct kept_login *l,
+			     const struct login_addrs *addrs, struct refusal *why)
+{
+	struct chap_login chap = {0};
+	struct iscsi_auth auth;
+	uint32_t code = security_auth(s->m->security, &l->options, s->node_name,
+				      s->m->config->chap_md5, &chap, &auth, why);
+	int r = code ? 0 : sess_identify(s);
+
+	if (code == 0 && r == 0)
+		r = sess_make_initiator(s, l, addrs, &auth);
+	explicit_bzero(&chap, sizeof(chap));
+	return r ? refuse_errno(why, r, "the session could not be prepared") : code;
+}
+
 static uint32_t sess_login(struct session *s, const struct kept_login *l,
 			   const struct login_addrs *addrs, struct refusal *why)
 {
 	char text[ID_TEXT_BYTES], isid[ISID_TEXT_BYTES];
-	uint32_t code;
-	int r = sess_identify(s);
+	uint32_t code = sess_prepare(s, l, addrs, why);
+	int r;
 
-	if (r == 0)
-		r = sess_make_initiator(s, l, addrs);
-	if (r)
-		return refuse_errno(why, r, "the session could not be prepared");
-	code = sess_first_login(s, why);
+	if (code == 0)
+		code = sess_first_login(s, why);
 	if (code)
 		return code;
 	learn_alias(s);

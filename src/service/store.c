@@ -267,9 +267,9 @@ int store_get_node_name(struct store *s, char *ret)
 {
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = meta_get_text(s, "node_name", ret, ISCSI_NAME_MAX + 1);
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	return r;
 }
 

@@ -112,14 +112,14 @@ int store_each_login(struct store *s, int (*each)(void *arg, const struct kept_l
 
 	if (!l)
 		return -ENOMEM;
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st, LOGIN_SELECT " ORDER BY id");
 	while (r == 0 && (r = sql_step(st)) == 1) {
 		r = login_take(s, st, l);
 		if (r == 0)
 			r = each(arg, l);
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	explicit_bzero(l, sizeof(*l));
 	free(l);
 	return r;
@@ -130,14 +130,14 @@ int store_load_login(struct store *s, int64_t row, struct kept_login *ret)
 	CLEANUP(sql_finalizep) sqlite3_stmt *st = NULL;
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st, LOGIN_SELECT " WHERE id = ?");
 	if (r == 0) {
 		sqlite3_bind_int64(st, 1, row);
 		r = sql_step(st);
 		r = r == 1 ? login_take(s, st, ret) : r ?: -ENOENT;
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	return r;
 }
 

@@ -73,7 +73,7 @@ int store_load_portals(struct store *s, struct send_target_portal **ret, size_t 
 	size_t n = 0;
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st, "SELECT id, " OPTION_COLUMNS " FROM portal ORDER BY id");
 	while (r == 0 && (r = sql_step(st)) == 1) {
 		grown = store_array_grow(v, n, sizeof(*v));
@@ -88,7 +88,7 @@ int store_load_portals(struct store *s, struct send_target_portal **ret, size_t 
 				     &v[n].options.password);
 		n++;
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	if (r) {
 		if (v)
 			explicit_bzero(v, n * sizeof(*v));

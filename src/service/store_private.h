@@ -49,6 +49,10 @@ uint32_t sql_take_u32(sqlite3_stmt *st, int at);
 
 /* ---- one transaction ---- */
 
+/* For what only reads. store_unlock() drops SQLite's copies of pages: secrets may be in them. */
+void store_lock(struct store *s);
+void store_unlock(struct store *s);
+
 /* Takes the lock, too; on failure nothing is held. */
 int store_begin(struct store *s);
 /* Ends what store_begin() began: commits when @r is 0. Returns @r, or why it could not. */

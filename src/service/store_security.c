@@ -47,9 +47,9 @@ int store_get_secret(struct store *s, enum node_secret which, struct blob *ret)
 	struct blob b = {0};
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = store_secret_get(s, "node", 0, secret_name(which), &b);
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	if (r == 0 && b.n == 0)
 		r = -ENOENT;
 	if (r == 0)
@@ -104,7 +104,7 @@ int store_each_server(struct store *s, enum server_kind kind,
 	char address[ADDRESS_MAX + 1];
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st, "SELECT address FROM server WHERE kind = ? ORDER BY id");
 	if (r == 0)
 		sql_bind_text(st, 1, server_name(kind));
@@ -112,7 +112,7 @@ int store_each_server(struct store *s, enum server_kind kind,
 		sql_take_text(st, 0, address, sizeof(address));
 		r = fn(arg, address);
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	return r;
 }
 
@@ -176,7 +176,7 @@ int store_load_ike(struct store *s, struct ike_info **ret, size_t *ret_n)
 	size_t n = 0;
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st,
 			"SELECT port, id_type, identity, security_flags FROM ike ORDER BY id");
 	while (r == 0 && (r = sql_step(st)) == 1) {
@@ -193,7 +193,7 @@ int store_load_ike(struct store *s, struct ike_info **ret, size_t *ret_n)
 		n++;
 		r = 0;
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	if (r)
 		return r;
 	*ret = TAKE(v);
@@ -250,7 +250,7 @@ int store_load_tunnels(struct store *s, struct tunnel_address **ret, size_t *ret
 	size_t n = 0;
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st, "SELECT port, destination, outer_address FROM tunnel ORDER BY id");
 	while (r == 0 && (r = sql_step(st)) == 1) {
 		grown = store_array_grow(v, n, sizeof(*v));
@@ -265,7 +265,7 @@ int store_load_tunnels(struct store *s, struct tunnel_address **ret, size_t *ret
 		n++;
 		r = 0;
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	if (r)
 		return r;
 	*ret = TAKE(v);

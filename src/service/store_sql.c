@@ -85,14 +85,25 @@ uint32_t sql_take_u32(sqlite3_stmt *st, int at)
 	return (uint32_t)sqlite3_column_int64(st, at);
 }
 
+void store_lock(struct store *s)
+{
+	pthread_mutex_lock(&s->lock);
+}
+
+void store_unlock(struct store *s)
+{
+	sqlite3_db_release_memory(s->db);
+	pthread_mutex_unlock(&s->lock);
+}
+
 int store_begin(struct store *s)
 {
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_exec(s, "BEGIN IMMEDIATE");
 	if (r)
-		pthread_mutex_unlock(&s->lock);
+		store_unlock(s);
 	return r;
 }
 
@@ -102,7 +113,7 @@ int store_end(struct store *s, int r)
 		r = sql_exec(s, "COMMIT");
 	if (r)
 		sql_exec(s, "ROLLBACK");
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	return r;
 }
 

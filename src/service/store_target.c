@@ -211,7 +211,7 @@ int store_load_targets(struct store *s, int (*fn)(void *arg, struct static_targe
 	CLEANUP(sql_finalizep) sqlite3_stmt *st = NULL;
 	int r;
 
-	pthread_mutex_lock(&s->lock);
+	store_lock(s);
 	r = sql_prepare(s, &st, "SELECT id, " TARGET_COLUMNS " FROM target ORDER BY id");
 	while (r == 0 && (r = sql_step(st)) == 1) {
 		CLEANUP(static_target_freep) struct static_target *t = calloc(1, sizeof(*t));
@@ -220,6 +220,6 @@ int store_load_targets(struct store *s, int (*fn)(void *arg, struct static_targe
 		if (r == 0)
 			r = fn(arg, TAKE(t));
 	}
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	return r;
 }

@@ -36,6 +36,11 @@
 #define OPT_AUTH_TYPE       0x80u
 #define OPT_ALL             0xffu
 
+/* ISCSI_LOGIN_OPTIONS.AuthType */
+#define AUTH_NONE           0u
+#define AUTH_CHAP           1u
+#define AUTH_MUTUAL_CHAP    2u
+
 #define LOGIN_REQUIRE_IPSEC 0x01u
 #define LOGIN_MULTIPATH     0x02u
 #define LOGIN_HOPPING       0x08u
