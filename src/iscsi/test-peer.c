@@ -88,6 +88,37 @@ void peer_again(struct peer *p)
 	peer_expect_event(p, ISCSI_EV_UP);
 }
 
+void peer_join_start(struct peer *p, struct peer *lead, uint16_t cid)
+{
+	peer_init(p);
+	p->cfg = lead->cfg;
+	memcpy(p->answers, lead->answers, sizeof(p->answers));
+	p->s = lead->s;
+	p->now_ns = lead->now_ns;
+	p->tsih = lead->tsih;
+	p->cid = cid;
+	p->statsn = lead->statsn + 0x10000u * cid;
+	p->lead = lead;
+	lead->several = true;
+	peer_connect(p);
+	p->cmdsn_known = true;
+}
+
+void peer_join(struct peer *p, struct peer *lead, uint16_t cid)
+{
+	peer_join_start(p, lead, cid);
+	peer_login(p);
+	peer_expect_event(p, ISCSI_EV_UP);
+	assert_ptr_equal(p->event.ev.conn, p->c);
+}
+
+void peer_leave(struct peer *p)
+{
+	free(p->wire);
+	free(p->seen.data);
+	text_clear(&p->login_text);
+}
+
 void peer_close(struct peer *p)
 {
 	p->s = session_free(p->s);
@@ -177,6 +208,33 @@ static uint32_t le32(const uint8_t *b)
 	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
+static struct peer *root(struct peer *p)
+{
+	return p->lead ? p->lead : p;
+}
+
+/* A number has come over one of several connections. */
+static void take_cmdsn(struct peer *p, uint32_t cmdsn)
+{
+	struct peer *l = root(p);
+	uint32_t at = cmdsn - l->expcmdsn;
+
+	assert_true(serial_le(cmdsn, l->told_max));
+	if (!l->several)
+		assert_int_equal(at, 0);
+	assert_true(at <= 64);
+	if (at) {
+		assert_false(l->ahead >> (at - 1) & 1);
+		l->ahead |= UINT64_C(1) << (at - 1);
+		return;
+	}
+	do {
+		l->expcmdsn++;
+		at = l->ahead & 1;
+		l->ahead >>= 1;
+	} while (at);
+}
+
 /* What holds for every PDU of an initiator. */
 static void check_always(struct peer *p, const struct pdu *u, const uint8_t *bhs)
 {
@@ -192,6 +250,8 @@ static void check_always(struct peer *p, const struct pdu *u, const uint8_t *bhs
 	if (u->opcode == PDU_LOGIN_REQ) {
 		if (!p->cmdsn_known)
 			p->expcmdsn = u->cmdsn;
+		if (p->lead)
+			assert_int_equal(u->u.login.tsih, p->tsih);
 		p->cmdsn_known = true;
 		assert_memory_equal(u->u.login.isid, p->cfg.isid, 6);
 		assert_int_equal(u->u.login.cid, p->cid);
@@ -203,12 +263,14 @@ static void check_always(struct peer *p, const struct pdu *u, const uint8_t *bhs
 	}
 	if (u->opcode == PDU_SCSI_CMD) {
 		assert_false(u->immediate);
-		assert_int_equal(u->cmdsn, p->expcmdsn);
-		assert_true(serial_le(u->cmdsn, p->told_max));
-		p->expcmdsn++;
-	} else if (u->opcode != PDU_DATA_OUT) {
+		take_cmdsn(p, u->cmdsn);
+	} else if (u->opcode == PDU_NOP_OUT && root(p)->several && !u->immediate) {
+		assert_int_not_equal(u->itt, PDU_TAG_NONE);
+		take_cmdsn(p, u->cmdsn);
+	} else if (u->opcode != PDU_DATA_OUT && u->opcode != PDU_SNACK) {
 		assert_true(u->immediate);
-		assert_int_equal(u->cmdsn, p->expcmdsn);
+		if (!root(p)->several)
+			assert_int_equal(u->cmdsn, p->expcmdsn);
 	} else {
 		assert_false(u->immediate);
 	}
@@ -324,13 +386,16 @@ static bool has_status(const struct pdu *u)
 
 void peer_number(struct peer *p, struct pdu *u)
 {
+	struct peer *l;
+
 	u->statsn = p->statsn;
 	if (has_status(u))
 		p->statsn++;
-	u->expcmdsn = p->expcmdsn;
-	u->maxcmdsn = p->expcmdsn + p->window - 1;
-	if (!p->in_full_feature || serial_lt(p->told_max, u->maxcmdsn))
-		p->told_max = u->maxcmdsn;
+	l = root(p);
+	u->expcmdsn = l->expcmdsn;
+	u->maxcmdsn = l->expcmdsn + l->window - 1;
+	if (!l->in_full_feature || serial_lt(l->told_max, u->maxcmdsn))
+		l->told_max = u->maxcmdsn;
 }
 
 static void put_le32(uint8_t *to, uint32_t v)

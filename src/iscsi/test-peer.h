@@ -41,6 +41,10 @@ struct peer_event {
 };
 
 struct peer {
+	struct peer *lead; /* the session's first connection, which has the numbers; NULL: this */
+	bool several;      /* of lead: commands come in the order of the wires, not of CmdSN */
+	uint64_t ahead;    /* then: bit i for expcmdsn + 1 + i that has come */
+
 	/* the owner's end */
 	struct iscsi_session_cfg cfg;
 	struct iscsi_session *s;
@@ -115,6 +119,11 @@ bool peer_serve_one(struct peer *p);
 void peer_up(struct peer *p);    /* init'ed peer: all of it, and ISCSI_EV_UP taken */
 void peer_again(struct peer *p); /* free the dead connection, connect, log in, take ISCSI_EV_UP */
 void peer_close(struct peer *p);
+/* A further connection of @lead's session: a peer of its own, up, its ISCSI_EV_UP taken. */
+void peer_join(struct peer *p, struct peer *lead, uint16_t cid);
+/* The same up to the first Login Request. */
+void peer_join_start(struct peer *p, struct peer *lead, uint16_t cid);
+void peer_leave(struct peer *p);
 
 /* ---- wire, engine to target -------------------------------------------- */
 
