@@ -571,6 +571,17 @@ static int take_timers(struct initiator *i)
 	return r;
 }
 
+void initiator_set_addrs(struct initiator *i, const struct tcp_addr *v, unsigned n)
+{
+	if (n == 0)
+		return;
+	i->lead.n_addrs = n < INITIATOR_MAX_ADDRS ? n : INITIATOR_MAX_ADDRS;
+	memcpy(i->lead.addr, v, i->lead.n_addrs * sizeof(*v));
+	/* what a login under way was told was about a place of the old list */
+	i->lead.permanent = false;
+	i->lead.moved = false;
+}
+
 void initiator_start(struct initiator *i)
 {
 	int r;

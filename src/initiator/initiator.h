@@ -110,6 +110,12 @@ int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg);
 struct initiator *initiator_free(struct initiator *i);
 
 void initiator_start(struct initiator *i);
+/*
+ * The addresses to try from now on, in that order, in the place of those that were given or moved
+ * to; at most INITIATOR_MAX_ADDRS. What is connected stays so; an attempt under way goes on at the
+ * same place in the new list. None: no effect.
+ */
+void initiator_set_addrs(struct initiator *i, const struct tcp_addr *v, unsigned n);
 /* Other commands may go on again. No effect unless VERIFYING. */
 void initiator_release(struct initiator *i);
 /*

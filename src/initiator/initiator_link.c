@@ -304,10 +304,9 @@ void link_up(struct link *l)
 	l->noted_status = 0;
 	l->give_up_ns = 0;
 	park(i, &l->timer);
-	if (l->moved) {
-		l->addr[0] = l->moved_to;
-		l->n_addrs = 1;
-	}
+	/* from that place only: the others are still worth a try when this one fails */
+	if (l->moved)
+		l->addr[l->addr_at] = l->moved_to;
 	if (i->ops->connection)
 		i->ops->connection(i->user, l->number, true, NULL);
 }

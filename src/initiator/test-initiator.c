@@ -328,6 +328,84 @@ static void redirected_permanently(void **state)
 	redirected(*state, 0x0102);
 }
 
+/* What moved for good is one address of several: the others are still tried. */
+static void other_addresses_stay_after_a_move(void **state)
+{
+	struct world *w = *state;
+	struct fake other = {.mode = FAKE_GOOD}, third = {.mode = FAKE_GOOD};
+	char text[128];
+
+	fake_start(&other, w->loop);
+	fake_start(&third, w->loop);
+	w->fake.mode = FAKE_STATUS;
+	w->fake.status = 0x0102;
+	w->fake.status_text = redirect_text(text, sizeof(text), &other.addr);
+	w->client.cfg.addr[0] = w->fake.addr;
+	w->client.cfg.addr[1] = third.addr;
+	w->client.cfg.n_addrs = 2;
+	world_up(w);
+	assert_int_equal(other.n_logins, 1);
+	fake_deaf(&other, true);
+	fake_drop(&other, false);
+	WAIT_FOR(w->loop, w->client.n_verify == 1);
+	assert_int_equal(third.n_logins, 1);
+	assert_int_equal(w->fake.n_accepts, 1);
+	world_logout(w);
+	fake_stop(&other);
+	fake_stop(&third);
+}
+
+static void addresses_change_while_it_is_up(void **state)
+{
+	struct world *w = *state;
+	struct fake other = {.mode = FAKE_GOOD};
+	struct tcp_addr v[2];
+
+	fake_start(&other, w->loop);
+	world_up(w);
+	v[0] = w->fake.addr;
+	v[1] = other.addr;
+	initiator_set_addrs(w->client.initiator, v, 2);
+	assert_int_equal(w->client.n_down, 0);
+	fake_deaf(&w->fake, true);
+	fake_drop(&w->fake, false);
+	WAIT_FOR(w->loop, w->client.n_verify == 1);
+	assert_int_equal(other.n_logins, 1);
+	/* none at all is no list to go by */
+	initiator_set_addrs(w->client.initiator, v, 0);
+	fake_drop(&other, false);
+	WAIT_FOR(w->loop, w->client.n_verify == 2);
+	world_logout(w);
+	fake_stop(&other);
+}
+
+/* The last address of a long list fails when the list has become short. */
+static void addresses_change_during_an_attempt(void **state)
+{
+	struct world *w = *state;
+	struct fake other = {.mode = FAKE_GOOD}, silent = {.mode = FAKE_SILENT};
+
+	fake_start(&other, w->loop);
+	fake_start(&silent, w->loop);
+	fake_deaf(&other, true);
+	w->client.cfg.addr[0] = w->fake.addr;
+	w->client.cfg.addr[1] = other.addr;
+	w->client.cfg.addr[2] = silent.addr;
+	w->client.cfg.n_addrs = 3;
+	world_up(w);
+	fake_deaf(&w->fake, true);
+	fake_drop(&w->fake, false);
+	WAIT_FOR(w->loop, silent.n_accepts == 1);
+	fake_deaf(&w->fake, false);
+	initiator_set_addrs(w->client.initiator, &w->fake.addr, 1);
+	fake_drop(&silent, false);
+	WAIT_FOR(w->loop, w->client.n_verify == 1);
+	assert_int_equal(silent.n_accepts, 1);
+	world_logout(w);
+	fake_stop(&other);
+	fake_stop(&silent);
+}
+
 /* For good to the second, from there for now and so on: the second is its home. */
 static void redirected_permanently_then_temporarily(void **state)
 {
@@ -773,6 +851,9 @@ int main(void)
 		T(of_several_failures_the_furthest_is_told),
 		T(redirected_temporarily),
 		T(redirected_permanently),
+		T(other_addresses_stay_after_a_move),
+		T(addresses_change_while_it_is_up),
+		T(addresses_change_during_an_attempt),
 		T(redirected_permanently_then_temporarily),
 		T(redirects_in_a_circle),
 		T(too_many_redirects),

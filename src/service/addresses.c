@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "service/log.h"
+#include "service/session.h"
 
 bool addrs_may_change(const struct kept_login *l)
 {
@@ -135,4 +137,105 @@ uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kep
 		return refuse_errno(why, r, "the portals of the target could not be listed");
 	return l->has_portal ? that_portal(ret, l, v, n, why)
 			     : any_portal(ret, l->target, v, n, why);
+}
+
+/* ---- sessions that are there already ---------------------------------------------- */
+
+struct follow {
+	struct session *s;
+	const struct login_addrs *addrs;
+	uint64_t version;
+};
+
+static void follow_on_loop(void *arg)
+{
+	struct follow *f = arg;
+	struct session *s = f->s;
+
+	/* another thread may have looked later and been here before us */
+	if (s->gone || s->addrs_version > f->version)
+		return;
+	s->addrs_version = f->version;
+	initiator_set_addrs(s->initiator, f->addrs->v, f->addrs->n);
+}
+
+static void follow(struct session *s, uint64_t version)
+{
+	CLEANUP(refusal_clear) struct refusal why = {0};
+	struct kept_login *l = calloc(1, sizeof(*l));
+	struct login_addrs addrs;
+
+	if (!l)
+		return;
+	memcpy(l->target, s->target, sizeof(l->target));
+	l->has_portal = s->isid_portal[0];
+	l->portal = s->portal;
+	l->options.flags = LOGIN_HOPPING;
+	if (addrs_find(&addrs, s->m, l, &why) == 0) {
+		log_info("session %s: the portals of the target have changed; %u addresses are "
+			 "tried from now on",
+			 s->target, addrs.n);
+		loop_call(s->loop, follow_on_loop, &(struct follow){s, &addrs, version});
+	} else {
+		log_warning("session %s: the portals of the target have changed: %s", s->target,
+			    why.text);
+	}
+	free(l);
+}
+
+/* References to those whose targets have changed, with what they were before us; m->lock held. */
+static size_t followers(struct manager *m, struct follow *v, size_t n_max)
+{
+	struct session *s;
+	size_t n = 0;
+
+	list_for_each (s, &m->sessions, node) {
+		uint64_t version =
+			s->open && s->hops ? target_table_version(&m->targets, s->target) : 0;
+
+		/* one that nobody tells of any more is still where it was */
+		if (version == 0 || version == s->portals_seen || n == n_max)
+			continue;
+		s->portals_seen = version;
+		s->n_refs++;
+		v[n++] = (struct follow){.s = s, .version = version};
+	}
+	return n;
+}
+
+void addrs_follow(struct manager *m)
+{
+	CLEANUP(freep) struct follow *v = NULL;
+	size_t n = 0, n_sessions = 0;
+	struct session *s;
+
+	pthread_mutex_lock(&m->lock);
+	if (m->portals_seen != m->targets.n_changes) {
+		list_for_each (s, &m->sessions, node)
+			n_sessions++;
+		v = calloc(n_sessions + 1, sizeof(*v));
+		if (v) {
+			m->portals_seen = m->targets.n_changes;
+			n = followers(m, v, n_sessions);
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	for (size_t i = 0; i < n; i++) {
+		follow(v[i].s, v[i].version);
+		sess_put(v[i].s);
+	}
+}
+
+void addrs_follow_one(struct session *s)
+{
+	uint64_t version;
+	bool changed;
+
+	pthread_mutex_lock(&s->m->lock);
+	version = target_table_version(&s->m->targets, s->target);
+	changed = s->hops && version != 0 && version != s->portals_seen;
+	s->portals_seen = version;
+	pthread_mutex_unlock(&s->m->lock);
+	if (changed)
+		follow(s, version);
 }

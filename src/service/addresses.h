@@ -13,6 +13,8 @@
 #include "initiator/initiator.h"
 #include "service/manager.h"
 
+struct session;
+
 struct login_addrs {
 	struct tcp_addr v[INITIATOR_MAX_ADDRS];
 	unsigned n;
@@ -26,5 +28,13 @@ bool addrs_may_change(const struct kept_login *l);
 /* Names are looked up: manager->lock not held. 0, or a code with @why. */
 uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kept_login *l,
 		    struct refusal *why);
+
+/*
+ * After a change of the table of targets: sessions that may hop hear of the portals that
+ * their targets have now, for the next time that they connect. No lock held.
+ */
+void addrs_follow(struct manager *m);
+/* What has changed while @s was logging in. */
+void addrs_follow_one(struct session *s);
 
 #endif

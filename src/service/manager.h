@@ -61,6 +61,7 @@ struct manager {
 	pthread_cond_t changed; /* a login, a session or a family lock has ended */
 	struct list portals;    /* struct known_portal, in the order added */
 	struct target_table targets;
+	uint64_t portals_seen;       /* targets.n_changes that sessions have heard of */
 	pthread_mutex_t static_lock; /* before lock: one change of static targets at a time */
 	struct list sessions;        /* struct session, oldest first */
 	struct list families;

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "discovery/sendtargets.h"
+#include "service/addresses.h"
 #include "service/log.h"
 #include "service/security.h"
 
@@ -79,6 +80,7 @@ static uint32_t portal_take_over(struct manager *m, const struct send_target_por
 	pthread_mutex_unlock(&m->lock);
 	if (r)
 		return refuse_errno(why, r, "the targets found could not be kept");
+	addrs_follow(m);
 	if (n_bad)
 		log_warning("portal %s:%u: %zu targets with malformed names were left out",
 			    p->portal.address, p->portal.socket, n_bad);
@@ -308,6 +310,7 @@ static void forget_removed(struct manager *m)
 	}
 	target_table_prune(&m->targets, MECHANISM_SENDTARGETS);
 	pthread_mutex_unlock(&m->lock);
+	addrs_follow(m);
 }
 
 uint32_t portal_refresh_all(struct manager *m)

@@ -689,6 +689,10 @@ static uint32_t sess_open_as(struct session **ret, struct manager *m, const stru
 		sess_put(s);
 		return code;
 	}
+	s->hops = addrs_may_change(l);
+	pthread_mutex_lock(&m->lock);
+	s->portals_seen = target_table_version(&m->targets, s->target);
+	pthread_mutex_unlock(&m->lock);
 	code = addrs_find(&addrs, m, l, why);
 	if (code == 0) {
 		if (addrs.n_left_out > 0)
@@ -704,6 +708,7 @@ static uint32_t sess_open_as(struct session **ret, struct manager *m, const stru
 		sess_put(s);
 		return code;
 	}
+	addrs_follow_one(s);
 	wait_devices(s);
 	*ret = s;
 	return 0;

@@ -50,14 +50,18 @@ struct session {
 	struct target_mapping *mapping; /* what was asked for; NULL: nothing */
 	uint32_t os_bus, os_target;     /* with devices: what it has for the system */
 
+	bool hops; /* it may connect to other portals than s->portal */
+
 	/* manager->lock */
-	bool open; /* the first login has succeeded: it can be seen */
+	uint64_t portals_seen; /* target_table_version() that its addresses are of */
+	bool open;             /* the first login has succeeded: it can be seen */
 	bool claimed;
 	struct list paths; /* struct unit_path by LUN; changed under the family's lock too */
 
 	/* reactor thread */
-	bool gone;      /* the initiator takes no more commands */
-	unsigned login; /* counts re-logins */
+	uint64_t addrs_version; /* of what initiator_set_addrs() was last told */
+	bool gone;              /* the initiator takes no more commands */
+	unsigned login;         /* counts re-logins */
 
 	/* lock */
 	pthread_mutex_t lock;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "service/addresses.h"
 #include "service/log.h"
 #include "service/manager.h"
 
@@ -178,6 +179,7 @@ uint32_t static_target_add(struct manager *m, struct static_target *s, struct re
 		return code;
 	if (r)
 		return refuse_errno(why, r, "the target could not be stored");
+	addrs_follow(m);
 	log_info("static target %s: entered%s", name, persist ? "" : ", until the service stops");
 	return 0;
 }
@@ -200,6 +202,7 @@ uint32_t static_target_remove(struct manager *m, const char *name, struct refusa
 		return refuse(why, ISDSC_TARGET_NOT_FOUND, "%s is not a static target", name);
 	if (r)
 		return refuse_errno(why, r, "the target could not be removed");
+	addrs_follow(m);
 	log_info("static target %s: removed", name);
 	return 0;
 }

@@ -25,6 +25,7 @@ struct target {
 	char *alias;                 /* learnt at a login; NULL: not known */
 	struct target_instance *now; /* of the mechanism that target_table_learn() is about */
 	unsigned n_pending;          /* additions that are not put yet */
+	uint64_t version;            /* of its portals */
 	char name[ISCSI_NAME_MAX + 1];
 };
 
@@ -160,11 +161,17 @@ static void target_drop_unused(struct target_table *t, struct target *g)
 	free(g);
 }
 
+static void portals_changed(struct target_table *t, struct target *g)
+{
+	g->version = ++t->n_changes;
+}
+
 static void instance_drop(struct target_table *t, struct target_instance *i)
 {
 	struct target *g = i->target;
 
 	instance_free(i);
+	portals_changed(t, g);
 	target_drop_unused(t, g);
 }
 
@@ -313,6 +320,14 @@ static void addition_drop(struct addition *a, struct target_table *t)
 	}
 }
 
+static bool same_portals(const struct target_instance *a, const struct target_instance *b)
+{
+	/* what is behind the addresses is zero in both */
+	return a->n_portals == b->n_portals &&
+	       (a->n_portals == 0 ||
+		memcmp(a->portals, b->portals, a->n_portals * sizeof(*a->portals)) == 0);
+}
+
 /* In the place of what the mechanism told of the target before. */
 static void addition_put(struct addition *a, struct target_table *t)
 {
@@ -322,6 +337,8 @@ static void addition_put(struct addition *a, struct target_table *t)
 	g->n_pending--;
 	if (only_static(g))
 		snprintf(g->name, sizeof(g->name), "%s", a->name);
+	if (!g->now || !same_portals(g->now, i))
+		portals_changed(t, g);
 	instance_link(i, g->now ? &g->now->in_target : &g->instances);
 	instance_free(g->now);
 	i->told = true;
@@ -422,6 +439,7 @@ int target_table_put_static(struct target_table *t, struct static_target *s)
 	else
 		instance_link(i, g->instances.next);
 	i->entry = s;
+	portals_changed(t, g);
 	if (only_static(g))
 		snprintf(g->name, sizeof(g->name), "%s", s->name);
 	target_show(t, g);
@@ -575,6 +593,13 @@ int target_table_portals(const struct target_table *t, const char *name, int tpg
 	*ret = v;
 	*ret_n = n;
 	return 0;
+}
+
+uint64_t target_table_version(const struct target_table *t, const char *name)
+{
+	const struct target *g = target_lookup(t, name);
+
+	return g ? g->version : 0;
 }
 
 int target_table_mechanisms(const struct target_table *t, const char *name,

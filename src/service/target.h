@@ -36,6 +36,7 @@ struct target_portal {
 struct target_table {
 	struct list targets; /* struct target, in the order learnt */
 	size_t n_targets;
+	uint64_t n_changes;           /* of the portals of whatever target */
 	void *by_name, *by_mechanism; /* tsearch() */
 	struct list mechanisms;
 };
@@ -89,6 +90,9 @@ int target_table_each(const struct target_table *t, int (*fn)(void *arg, const c
  */
 int target_table_portals(const struct target_table *t, const char *name, int tpgt,
 			 struct target_portal **ret, size_t *ret_n);
+
+/* A number that is another one after the portals of the target have changed; 0: not known. */
+uint64_t target_table_version(const struct target_table *t, const char *name);
 
 /* ---- one instance ---- */
 

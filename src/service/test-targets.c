@@ -243,6 +243,34 @@ static void portals_change_between_answers(void **state)
 	target_table_clear(&t);
 }
 
+static void version_changes_with_the_portals(void **state)
+{
+	struct told a = {0}, b = {0}, none = {0};
+	struct target_table t;
+	uint64_t before;
+
+	(void)state;
+	target_table_init(&t);
+	tell(&a, "iqn.2026-01.a:x", "192.0.2.1", 3260, 1);
+	tell(&b, "iqn.2026-01.a:x", "192.0.2.2", 3260, 1);
+	assert_int_equal(target_table_version(&t, "iqn.2026-01.a:x"), 0);
+	learn(&t, "one", &a);
+	before = target_table_version(&t, "iqn.2026-01.a:x");
+	assert_true(before > 0);
+	learn(&t, "one", &a);
+	assert_int_equal(target_table_version(&t, "iqn.2026-01.a:x"), before);
+	assert_int_equal(t.n_changes, before);
+	learn(&t, "one", &b);
+	assert_true(target_table_version(&t, "iqn.2026-01.a:x") > before);
+	before = t.n_changes;
+	enter(&t, "iqn.2026-01.a:x", 0);
+	assert_true(target_table_version(&t, "iqn.2026-01.a:x") > before);
+	before = t.n_changes;
+	learn(&t, "one", &none);
+	assert_true(target_table_version(&t, "iqn.2026-01.a:x") > before);
+	target_table_clear(&t);
+}
+
 static void target_named_twice_in_an_answer(void **state)
 {
 	struct discovered_portal p = {"192.0.2.1", 3260, 1}, q = {"192.0.2.2", 3260, 1};
@@ -487,6 +515,7 @@ int main(void)
 		cmocka_unit_test(target_prune),
 		cmocka_unit_test(target_rubbish_is_left_out),
 		cmocka_unit_test(portals_change_between_answers),
+		cmocka_unit_test(version_changes_with_the_portals),
 		cmocka_unit_test(target_named_twice_in_an_answer),
 		cmocka_unit_test(static_beside_discovered),
 		cmocka_unit_test(static_again_replaces),

@@ -348,6 +348,29 @@ def test_hopping_when_the_portal_dies_under_the_session(make_service, tgt):
     service.varlink("Logout", sessionId=stays)
 
 
+def test_portals_learnt_later_are_tried_too(make_service, tgt):
+    service = make_service(FAST)
+    second = second_portal(tgt)
+    discover(service, tgt.port)
+    session = login(service)
+    given = login(service, portal=portal(tgt.port), informational=True, loginOptions=options(MULTIPATH))
+    assert connected_to(service) == [tgt.port, tgt.port]
+    # one is discovered, one entered by hand; nobody listens at the latter
+    discover(service, second)
+    enter(service, portalGroup=[portal(free_port())])
+    assert connected_to(service) == [tgt.port, tgt.port]
+    drop_portal(tgt, tgt.port)
+    cut_off(tgt)
+    wait_for(lambda: connected_to(service) == [second], 20, "the second portal: " + service.log())
+    # what is not changed by a refresh is not told to anybody
+    n = service.log().count("have changed")
+    assert n == 2
+    service.varlink("RefreshSendTargetPortal", initiatorPort=ANY, portal=portal(second))
+    assert service.log().count("have changed") == n
+    logout(service, session)
+    service.varlink("Logout", sessionId=given)
+
+
 # ---- mappings ------------------------------------------------------------------
 
 
