@@ -19,7 +19,8 @@
 #include "device/fusermount.h"
 #include "io/loop.h"
 
-static const struct blk_backend *const backends[] = {&blk_backend_loop, &blk_backend_fuse};
+static const struct blk_backend *const backends[] = {&blk_backend_loop, &blk_backend_fuse,
+						     &blk_backend_nbd};
 
 const struct blk_backend *blk_backend_choose(const char *name, bool user_mode, char *why, size_t n)
 {
@@ -102,6 +103,25 @@ void backend_remove_dir(const char *dir)
 	(void)rmdir(dir);
 }
 
+int backend_make_dir(char **ret_dir, const struct blk_dev_cfg *cfg)
+{
+	CLEANUP(freep) char *dir = NULL;
+	int r;
+
+	if (!*cfg->name || cfg->name[0] == '.' || strchr(cfg->name, '/') ||
+	    cfg->devices_dir[0] != '/')
+		return -EINVAL;
+	if (asprintf(&dir, "%s/%s", cfg->devices_dir, cfg->name) < 0) {
+		dir = NULL;
+		return -ENOMEM;
+	}
+	r = make_dir(dir);
+	if (r)
+		return r;
+	*ret_dir = TAKE(dir);
+	return 0;
+}
+
 int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_dev_cfg *cfg,
 		  bool for_loop)
 {
@@ -114,16 +134,8 @@ int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_
 		.user_mode = cfg->user_mode,
 		.for_loop = for_loop,
 	};
-	int r;
+	int r = backend_make_dir(&dir, cfg);
 
-	if (!*cfg->name || cfg->name[0] == '.' || strchr(cfg->name, '/') ||
-	    cfg->devices_dir[0] != '/')
-		return -EINVAL;
-	if (asprintf(&dir, "%s/%s", cfg->devices_dir, cfg->name) < 0) {
-		dir = NULL;
-		return -ENOMEM;
-	}
-	r = make_dir(dir);
 	if (r)
 		return r;
 	file.dir = dir;

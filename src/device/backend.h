@@ -91,7 +91,7 @@ struct blk_dev_cfg {
 };
 
 struct blk_backend {
-	const char *name; /* "loop", "fuse" */
+	const char *name; /* "loop", "fuse", "nbd" */
 
 	/* required, control: can it work here? 0, or -errno and a reason of at most @n bytes. */
 	int (*probe)(bool user_mode, char *why, size_t n);
@@ -99,8 +99,11 @@ struct blk_backend {
 	/* required, control: present the unit. On failure nothing is left behind. */
 	int (*start)(struct blk_dev **ret_dev, const struct blk_dev_cfg *cfg);
 
-	/* required, any thread: what open() takes; valid until free. */
+	/* required, any thread: the device's file: a node, a file or a socket; valid until free. */
 	const char *(*path)(const struct blk_dev *d);
+
+	/* optional, any thread: what programs are told where open() does not take the path. */
+	const char *(*uri)(const struct blk_dev *d);
 
 	/* required, any thread: kernel device number, or 0 where it is only a file. */
 	dev_t (*devno)(const struct blk_dev *d);
@@ -154,9 +157,10 @@ struct blk_backend {
 
 extern const struct blk_backend blk_backend_loop;
 extern const struct blk_backend blk_backend_fuse;
+extern const struct blk_backend blk_backend_nbd;
 
 /*
- * The first that works here, in the order loop, fuse, when @name is "auto"; else
+ * The first that works here, in the order loop, fuse, nbd, when @name is "auto"; else
  * the one named. @why gets the reason of a refusal.
  */
 const struct blk_backend *blk_backend_choose(const char *name, bool user_mode, char *why, size_t n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two backends share: the device's directory and the sweep
+ * What the backends share: the device's directory and the sweep
  */
 #ifndef DEVICE_BACKEND_PRIVATE_H
 #define DEVICE_BACKEND_PRIVATE_H
@@ -17,12 +17,14 @@
  * The longest wait for the unit. It answers every request sooner than that; this
  * is for the day when it does not.
  */
-#define BACKEND_FLUSH_NS (180 * NS_PER_S)
+#define BACKEND_FLUSH_NS   (180 * NS_PER_S)
 
-/*
- * Makes <devices_dir>/<name> and serves the unit there. @for_loop: see struct
- * fuse_file_cfg. -EINVAL for a name that is no file name.
- */
+#define BACKEND_NBD_SOCKET "nbd" /* in the device's directory */
+
+/* Makes <devices_dir>/<name>. -EINVAL for a name that is no file name. */
+int backend_make_dir(char **ret_dir, const struct blk_dev_cfg *cfg);
+
+/* Makes it and serves the unit there. @for_loop: see struct fuse_file_cfg. */
 int backend_serve(struct fuse_file **ret_file, char **ret_dir, const struct blk_dev_cfg *cfg,
 		  bool for_loop);
 

@@ -9,6 +9,7 @@
  * their directories. A file system that was mounted on a device when the service died
  * may have lost writes, and that is said.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libmount/libmount.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -230,6 +232,37 @@ static int each_mount(struct sweep *s, void (*each)(struct sweep *s, const char 
 	return 0;
 }
 
+/* ---- sockets -------------------------------------------------------------------- */
+
+/* Clients have seen the end of the service; the name is all that is left. */
+static int sweep_sockets(struct sweep *s)
+{
+	struct dirent *e;
+	DIR *d = opendir(s->dir);
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		char path[PATH_MAX];
+		struct stat st;
+
+		if (e->d_name[0] == '.' || e->d_type != DT_DIR ||
+		    snprintf(path, sizeof(path), "%s/%s/" BACKEND_NBD_SOCKET, s->dir, e->d_name) >=
+			    (int)sizeof(path) ||
+		    lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+			continue;
+		if (unlink(path) < 0) {
+			note_failure(s, -errno);
+			continue;
+		}
+		say(s, "%s removed", path);
+		path[strlen(path) - strlen("/" BACKEND_NBD_SOCKET)] = '\0';
+		backend_remove_dir(path);
+	}
+	closedir(d);
+	return 0;
+}
+
 int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg)
 {
 	CLEANUP(freep) char *dir = realpath(devices_dir, NULL);
@@ -240,5 +273,6 @@ int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *w
 	note_failure(&s, each_mount(&s, abort_mount));
 	note_failure(&s, sys_loop_each(sweep_loop, &s));
 	note_failure(&s, each_mount(&s, sweep_mount));
+	note_failure(&s, sweep_sockets(&s));
 	return s.result;
 }

@@ -43,7 +43,7 @@ int holders_add(struct holders *h, const struct holder *one)
 static const char *const kind_names[] = {
 	[HOLDER_MOUNT] = "mount",         [HOLDER_SWAP] = "swap", [HOLDER_DM] = "dm",
 	[HOLDER_LOOP] = "loop",           [HOLDER_OPEN] = "open", [HOLDER_EXCLUSIVE] = "exclusive",
-	[HOLDER_FUSE_OPEN] = "fuse-open",
+	[HOLDER_FUSE_OPEN] = "fuse-open", [HOLDER_NBD] = "nbd",
 };
 
 const char *holder_kind_name(enum holder_kind kind)
@@ -90,6 +90,7 @@ void holder_text(const struct holder *h, char *buf, size_t n)
 	case HOLDER_FUSE_OPEN:
 		snprintf(buf, n, "%s was opened%s, and is open still", device, by);
 		return;
+	case HOLDER_NBD: snprintf(buf, n, "%s is in use%s over NBD", device, by); return;
 	}
 	snprintf(buf, n, "%s is in use", device);
 }

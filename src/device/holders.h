@@ -23,6 +23,7 @@ enum holder_kind {
 	HOLDER_OPEN,      /* an open descriptor of a process; where = path opened */
 	HOLDER_EXCLUSIVE, /* claimed exclusively, by whom could not be found */
 	HOLDER_FUSE_OPEN, /* open FUSE file of a process no longer to be found */
+	HOLDER_NBD,       /* client of an NBD socket; where = the socket */
 };
 
 struct holder {
@@ -45,7 +46,7 @@ void holders_clear(struct holders *h);
 /* Adds a copy unless an equal one is there. 0 or -ENOMEM. */
 int holders_add(struct holders *h, const struct holder *one);
 /* The name of the kind for programs: "mount", "swap", "dm", "loop", "open", "exclusive",
- * "fuse-open". */
+ * "fuse-open", "nbd". */
 const char *holder_kind_name(enum holder_kind kind);
 /* One line for a person: "mounted on /mnt/data", "open by process 123 (fio)", … Always terminated.
  */

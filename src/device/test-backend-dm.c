@@ -57,5 +57,5 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	close(fd);
-	return rig_main(argc, argv, tests, NULL);
+	return rig_main(argc, argv, &blk_backend_loop, tests, NULL);
 }

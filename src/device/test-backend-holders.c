@@ -418,5 +418,5 @@ static int tests(void)
 
 int main(int argc, char **argv)
 {
-	return rig_main(argc, argv, tests, NULL);
+	return rig_main(argc, argv, &blk_backend_loop, tests, NULL);
 }

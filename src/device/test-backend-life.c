@@ -683,5 +683,5 @@ static int tests(void)
 
 int main(int argc, char **argv)
 {
-	return rig_main(argc, argv, tests, serve);
+	return rig_main(argc, argv, &blk_backend_loop, tests, serve);
 }

@@ -49,6 +49,7 @@ static void kinds_have_names(void **state)
 	assert_string_equal(holder_kind_name(HOLDER_OPEN), "open");
 	assert_string_equal(holder_kind_name(HOLDER_EXCLUSIVE), "exclusive");
 	assert_string_equal(holder_kind_name(HOLDER_FUSE_OPEN), "fuse-open");
+	assert_string_equal(holder_kind_name(HOLDER_NBD), "nbd");
 	assert_string_equal(holder_kind_name((enum holder_kind)99), "unknown");
 }
 

@@ -295,6 +295,7 @@ int rig_sh(const struct rig *g, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	setenv("P", g->dev ? rig_path(g) : "", 1);
+	setenv("U", g->dev && g->backend->uri ? g->backend->uri(g->dev) : "", 1);
 	setenv("D", g->dir, 1);
 	setenv("RIG_COMMAND", text, 1);
 	snprintf(line, sizeof(line), "exec timeout -k 5 60 sh -c \"$RIG_COMMAND\" >%s/log 2>&1",
@@ -457,7 +458,8 @@ static int parent(const char *self)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-int rig_main(int argc, char **argv, int (*tests)(void), int (*serve)(const char *dir))
+int rig_main(int argc, char **argv, const struct blk_backend *needed, int (*tests)(void),
+	     int (*serve)(const char *dir))
 {
 	char why[256];
 
@@ -468,7 +470,7 @@ int rig_main(int argc, char **argv, int (*tests)(void), int (*serve)(const char 
 	}
 	if (argc == 2 && strcmp(argv[1], "--tests") == 0)
 		return tests();
-	if (blk_backend_loop.probe(false, why, sizeof(why)) < 0) {
+	if (needed->probe(false, why, sizeof(why)) < 0) {
 		printf("skipped: %s\n", why);
 		return 77;
 	}

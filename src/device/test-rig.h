@@ -65,8 +65,8 @@ int rig_changed(struct rig *g, uint64_t n_bytes, bool read_only);
 void rig_unstick(struct rig *g);
 
 /*
- * Runs a shell command line with P = the device's path and D = a directory for the
- * test in the environment, at most 60 s. Return: its exit status.
+ * Runs a shell command line with P = the device's path, U = its URI and D = a
+ * directory for the test in the environment, at most 60 s. Return: its exit status.
  */
 __attribute__((format(printf, 2, 3))) int rig_sh(const struct rig *g, const char *format, ...);
 
@@ -86,9 +86,10 @@ bool wait_until(bool (*is_true)(void *arg), void *arg);
 unsigned count_fds(void);
 
 /*
- * main() of a kernel test: @tests runs the groups. @serve, optional: the role of a
- * service that will be killed.
+ * main() of a kernel test: @tests runs the groups, unless backend @needed cannot work
+ * here. @serve, optional: the role of a service that will be killed.
  */
-int rig_main(int argc, char **argv, int (*tests)(void), int (*serve)(const char *dir));
+int rig_main(int argc, char **argv, const struct blk_backend *needed, int (*tests)(void),
+	     int (*serve)(const char *dir));
 
 #endif

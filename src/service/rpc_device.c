@@ -44,8 +44,7 @@ static json_t *json_of_path(const struct unit_path *p)
 		"scsiBus", (json_int_t)s->os_bus, "scsiTarget", (json_int_t)s->os_target, "scsiLun",
 		(json_int_t)mapping_lun(s->mapping, p->lun), "deviceType", u->info.device_type);
 	json_object_set_new(j, "deviceNumber", json_integer(u->dev ? (int)u->number : -1));
-	json_object_set_new(j, "legacyName",
-			    json_of_foreign(u->dev ? u->backend->path(u->dev) : ""));
+	json_object_set_new(j, "legacyName", json_of_foreign(u->dev ? unit_name_for_open(u) : ""));
 	json_object_set_new(j, "interfaceName", json_of_foreign(link));
 	json_object_set_new(j, "backend", json_string(u->backend->name));
 	json_object_set_new(j, "unitName", json_of_foreign(unit));

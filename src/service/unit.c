@@ -396,6 +396,11 @@ unsigned unit_n_active(const struct unit *u)
 	return n;
 }
 
+const char *unit_name_for_open(const struct unit *u)
+{
+	return u->backend->uri ? u->backend->uri(u->dev) : u->backend->path(u->dev);
+}
+
 bool unit_path_is_device(const struct unit_path *p, const char *device)
 {
 	const struct unit *u = p->unit;
@@ -403,7 +408,8 @@ bool unit_path_is_device(const struct unit_path *p, const char *device)
 
 	if (!u->dev)
 		return false;
-	if (strcmp(device, u->backend->path(u->dev)) == 0)
+	if (strcmp(device, u->backend->path(u->dev)) == 0 ||
+	    strcmp(device, unit_name_for_open(u)) == 0)
 		return true;
 	if (strncmp(device, u->m->devices_dir, n) != 0)
 		return false;

@@ -75,6 +75,8 @@ int unit_path_activate(struct unit_path *p);
 void unit_path_deactivate(struct unit_path *p);
 /* The same, for a path that leads to another unit now: what is under way there is given up. */
 void unit_path_disown(struct unit_path *p);
+/* What a program is told to open; only with a device. */
+const char *unit_name_for_open(const struct unit *u);
 /* manager->lock or family's: is @device a name of the path's device (its own, or one of our links)?
  */
 bool unit_path_is_device(const struct unit_path *p, const char *device);
