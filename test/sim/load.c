@@ -175,7 +175,7 @@ static bool worth_again(struct world *w, struct slot *s)
 	struct iscsi_task *t = &s->task;
 	struct op *o = &w->op[s->op];
 
-	if (o->n_tries >= 40)
+	if (o->n_tries >= 40 || o->cancelled)
 		return false;
 	switch (t->result) {
 	case ISCSI_TASK_OK:

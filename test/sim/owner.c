@@ -83,10 +83,13 @@ static void connect_one(struct world *w, struct place *p)
 		p->connect_ns = w->now_ns + 300 * MS + rng_below(&w->rng, 1000) * MS;
 		return;
 	}
-	if (conn_new(&ic, w->s, (uint16_t)slot)) {
+	if (w->new_cids && rng_below(&w->rng, 4))
+		p->cid = w->next_cid++;
+	if (conn_new(&ic, w->s, p->cid)) {
 		p->connect_ns = w->now_ns + SEC;
 		return;
 	}
+	conn_set_path(ic, rng_below(&w->rng, 2), rng_below(&w->rng, 3));
 	p->link = link_open(w, ic, slot);
 	if (!p->link) {
 		conn_free(ic);
@@ -134,7 +137,12 @@ static void released(struct world *w)
 static void on_up(struct world *w, struct place *p)
 {
 	p->up = true;
-	say(w, "owner: connection %u is up", (unsigned)(p - w->place));
+	say(w, "owner: connection %u is up, cid %u", (unsigned)(p - w->place), p->cid);
+	if (w->state == OWNER_RECOVER) {
+		w->state = OWNER_UP;
+		w->count.n_recoveries++;
+		others_follow(w);
+	}
 	if (w->state != OWNER_LOGIN)
 		return;
 	w->count.n_reconnects += w->was_up;
@@ -181,8 +189,12 @@ static void probe_done(struct world *w, struct iscsi_task *t)
 
 /* ---- events ------------------------------------------------------------ */
 
-static void leave(struct world *w, unsigned within_s)
+static void leave(struct world *w, struct iscsi_conn *ic, unsigned within_s)
 {
+	if (n_up(w) > 1 && session_remove_conn(w->s, ic, w->now_ns) == 0) {
+		say(w, "owner: takes one connection away, as the target asked");
+		return;
+	}
 	if (w->state != OWNER_UP && w->state != OWNER_VERIFY)
 		return;
 	w->state = OWNER_LEAVING;
@@ -192,19 +204,69 @@ static void leave(struct world *w, unsigned within_s)
 		w->hold_until_ns = w->now_ns + w->hold_ns;
 }
 
+static uint64_t a_while(struct world *w)
+{
+	return (50 + rng_below(&w->rng, 400)) * MS;
+}
+
+/* The session waits for a connection, not before Time2Wait. */
+static void recover(struct world *w, struct place *p, uint64_t wait_ns)
+{
+	say(w, "owner: the session is to be recovered");
+	if (w->state < OWNER_CLOSING)
+		w->state = OWNER_RECOVER;
+	w->recover_ns = w->now_ns + wait_ns;
+	p->connect_ns = w->recover_ns + rng_below(&w->rng, 2) * a_while(w);
+}
+
 static void on_down(struct world *w, const struct iscsi_event *ev)
 {
 	struct place *p = place_of(w, ev->conn);
+	uint64_t wait_ns = ev->time2wait_s * SEC;
 
-	say(w, "owner: connection down: %s", ev->text);
+	say(w, "owner: connection down: %s%s", ev->text, ev->last ? " (last)" : "");
+	if (p)
+		let_go(w, p);
+	if (ev->last && !ev->recover_s) {
+		all_down(w, wait_ns);
+		return;
+	}
+	if (!p)
+		return;
+	if (ev->last)
+		recover(w, p, wait_ns);
+	else
+		p->connect_ns = w->now_ns + rng_below(&w->rng, 2) * wait_ns + a_while(w);
+}
+
+static void on_login_failed(struct world *w, const struct iscsi_event *ev)
+{
+	struct place *p = place_of(w, ev->conn);
+
+	say(w, "owner: login failed: %04x %s", ev->login_status, ev->text);
 	if (!p)
 		return;
 	let_go(w, p);
-	if (n_up(w)) {
-		p->connect_ns = w->now_ns + ev->time2wait_s * SEC + 100 * MS;
+	if (w->state == OWNER_LOGIN)
+		all_down(w, 0);
+	else if (w->state >= OWNER_VERIFY)
+		p->connect_ns = w->now_ns + a_while(w);
+}
+
+static void on_logged_out(struct world *w, const struct iscsi_event *ev)
+{
+	struct place *p = place_of(w, ev->conn);
+
+	say(w, "owner: logged out%s%s", ev->last ? " (last)" : "",
+	    ev->timed_out ? ", in vain" : "");
+	if (ev->last) {
+		all_down(w, ev->time2wait_s * SEC);
 		return;
 	}
-	all_down(w, ev->time2wait_s * SEC);
+	if (!p)
+		return;
+	let_go(w, p);
+	p->connect_ns = w->now_ns + a_while(w);
 }
 
 static void event(struct world *w, const struct iscsi_event *ev)
@@ -223,12 +285,13 @@ static void event(struct world *w, const struct iscsi_event *ev)
 			on_up(w, p);
 		break;
 	case ISCSI_EV_LOGIN_FAILED:
-	case ISCSI_EV_REDIRECT:
-		say(w, "owner: login failed: %04x %s", ev->login_status, ev->text);
-		/* fall through */
-	case ISCSI_EV_CONN_DOWN:
-	case ISCSI_EV_LOGGED_OUT: on_down(w, ev); break;
-	case ISCSI_EV_LOGOUT_WANTED: leave(w, ev->time2wait_s); break;
+	case ISCSI_EV_REDIRECT: on_login_failed(w, ev); break;
+	case ISCSI_EV_CONN_DOWN: on_down(w, ev); break;
+	case ISCSI_EV_LOGGED_OUT: on_logged_out(w, ev); break;
+	case ISCSI_EV_LOGOUT_WANTED:
+		if (p)
+			leave(w, ev->conn, ev->time2wait_s);
+		break;
 	case ISCSI_EV_NOTE: say(w, "engine: %s", ev->text); break;
 	case ISCSI_EV_TMF_DONE:
 	case ISCSI_EV_TEXT_DONE:
@@ -245,17 +308,9 @@ bool owner_events(struct world *w)
 		any = true;
 		event(w, &ev);
 	}
-	for (unsigned i = 0; i < w->n_conns; i++) {
-		struct place *p = &w->place[i];
-
-		/* dead, and its event has gone with an older connection */
-		if (p->link && p->link->ic && !conn_alive(p->link->ic)) {
-			ev = (struct iscsi_event){
-				.kind = ISCSI_EV_CONN_DOWN, .conn = p->link->ic, .text = "dead"};
-			on_down(w, &ev);
-			any = true;
-		}
-	}
+	for (unsigned i = 0; i < w->n_conns && !w->wrong[0]; i++)
+		if (w->place[i].link && !conn_alive(w->place[i].link->ic))
+			wrong(w, "connection %u is dead and no event has said so", i);
 	return any;
 }
 
@@ -302,9 +357,38 @@ void owner_start(struct world *w)
 {
 	w->state = OWNER_DOWN;
 	w->hold_until_ns = TGT_NEVER;
-	for (unsigned i = 0; i < MAX_CONNS; i++)
+	for (unsigned i = 0; i < MAX_CONNS; i++) {
 		w->place[i].connect_ns = TGT_NEVER;
+		w->place[i].cid = w->next_cid++;
+	}
 	w->place[0].connect_ns = w->now_ns;
+}
+
+void owner_whim(struct world *w)
+{
+	struct place *p = &w->place[rng_below(&w->rng, w->n_conns)];
+	struct slot *s = &w->slot[rng_below(&w->rng, MAX_DEPTH)];
+
+	if (w->state != OWNER_UP)
+		return;
+	switch (rng_below(&w->rng, 3)) {
+	case 0:
+		if (!p->link || session_remove_conn(w->s, p->link->ic, w->now_ns))
+			break;
+		say(w, "whim: connection %u is taken away", (unsigned)(p - w->place));
+		break;
+	case 1:
+		say(w, "whim: a unit is reset");
+		session_lu_reset(w->s, (uint64_t)rng_below(&w->rng, w->n_units) << 48, w->now_ns);
+		break;
+	case 2:
+		if (!s->busy || s->again_ns != TGT_NEVER)
+			break;
+		say(w, "whim: %u is cancelled", s->op);
+		w->op[s->op].cancelled = true;
+		session_cancel(w->s, &s->task, w->now_ns);
+		break;
+	}
 }
 
 void owner_close(struct world *w)

@@ -51,7 +51,7 @@ static void plan_target(struct world *w)
 	c->block_size = BLOCK;
 	c->write_cache = rng_below(r, 4);
 	c->erl = 0;
-	c->max_connections = 1;
+	c->max_connections = rng_below(r, 4) ? 8 : rng_from(r, 1, MAX_CONNS);
 	c->max_r2t = rng_from(r, 1, 8);
 	c->header_digest = rng_below(r, 2);
 	c->data_digest = rng_below(r, 2);
@@ -70,7 +70,7 @@ static void plan_target(struct world *w)
 	c->interleave = rng_below(r, 2);
 	c->login_more_rounds = rng_below(r, 4) == 0;
 	c->login_chunk = rng_below(r, 4) ? 0 : rng_from(r, 12, 60);
-	c->ping_ns = rng_below(r, 3) ? 0 : (uint64_t)rng_from(r, 20, 3000) * MS;
+	c->ping_ns = rng_below(r, 3) ? 0 : (uint64_t)rng_from(r, 400, 3000) * MS;
 	c->user = w;
 	c->wrote = model_wrote;
 	c->flushed = model_flushed;
@@ -90,7 +90,9 @@ static void plan_session(struct world *w)
 	c->n_tasks = rng_below(r, 3) ? 0 : rng_from(r, 1, 8);
 	c->task_timeout_ns = (uint64_t)rng_from(r, 3, 30) * SEC;
 	c->tmf_timeout_ns = (uint64_t)rng_from(r, 1, 15) * SEC;
+	c->policy = (enum iscsi_policy)rng_below(r, ISCSI_POLICY_WEIGHTED + 1);
 	iscsi_params_default_offer(o);
+	o->MaxConnections = w->n_conns;
 	o->HeaderDigest = rng_below(r, 4) ? ISCSI_OFFER_NONE_CRC32C : ISCSI_OFFER_NONE;
 	o->DataDigest = rng_below(r, 4) ? ISCSI_OFFER_NONE_CRC32C : ISCSI_OFFER_NONE;
 	o->InitialR2T = rng_below(r, 2);
@@ -113,7 +115,8 @@ void plan_make(struct world *w)
 	unsigned kind = rng_below(r, 4);
 
 	w->n_units = rng_from(r, 1, MAX_UNITS);
-	w->n_conns = 1;
+	w->n_conns = rng_below(r, 2) ? 1 : rng_from(r, 2, MAX_CONNS);
+	w->new_cids = rng_below(r, 2);
 	w->n_ops = rng_from(r, 5, 60);
 	w->depth = rng_from(r, 1, MAX_DEPTH);
 	w->latency_ns = ONE_OF(w, 0, 20000, 500000, 20000000);
@@ -169,7 +172,7 @@ static void fault_one(struct world *w)
 {
 	struct link *l = some_link(w);
 
-	switch (rng_below(&w->rng, 8)) {
+	switch (rng_below(&w->rng, 10)) {
 	case 0:
 	case 1:
 	case 2:
@@ -183,7 +186,9 @@ static void fault_one(struct world *w)
 		if (w->spoils)
 			net_spoil(w);
 		break;
-	case 7: tgt_async(w->t, rng_from(&w->rng, 1, 3), 0, rng_below(&w->rng, 3), 5); break;
+	case 7:
+	case 8: owner_whim(w); break;
+	case 9: tgt_async(w->t, rng_from(&w->rng, 1, 3), 0, rng_below(&w->rng, 3), 5); break;
 	}
 	w->count.n_faults++;
 }

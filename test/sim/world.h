@@ -89,6 +89,7 @@ struct op {
 	bool lost;         /* it has, and the write was reported good … */
 	uint32_t told_seq; /* … and a flush has failed since */
 	unsigned n_tries;
+	bool cancelled;
 };
 
 struct slot {
@@ -106,6 +107,7 @@ enum owner_state {
 	OWNER_LOGIN,
 	OWNER_VERIFY,
 	OWNER_UP,
+	OWNER_RECOVER, /* the session lives, and needs a connection in time */
 	OWNER_LEAVING, /* the target asked for a logout */
 	OWNER_CLOSING,
 	OWNER_CLOSED,
@@ -113,6 +115,7 @@ enum owner_state {
 
 struct place {
 	struct link *link;
+	uint16_t cid;
 	uint64_t connect_ns; /* TGT_NEVER: not wanted now */
 	bool up;
 };
@@ -144,6 +147,9 @@ struct world {
 
 	enum owner_state state;
 	struct place place[MAX_CONNS];
+	uint16_t next_cid;
+	bool new_cids;       /* each connection has a number of its own */
+	uint64_t recover_ns; /* not before */
 	uint64_t retry_ns, leave_ns, hold_until_ns, close_ns;
 	unsigned n_failures;
 	bool was_up;
@@ -168,7 +174,7 @@ struct world {
 	uint16_t durable[MAX_UNITS][N_BLOCKS];
 	uint64_t quiet_since_ns; /* no more faults */
 	struct {
-		uint64_t n_good, n_failed, n_reconnects, n_faults, n_power_cuts;
+		uint64_t n_good, n_failed, n_reconnects, n_recoveries, n_faults, n_power_cuts;
 	} count;
 };
 
@@ -202,6 +208,8 @@ void owner_work(struct world *w);
 /* True: there were events. */
 bool owner_events(struct world *w);
 void owner_close(struct world *w);
+/* It does something nobody has asked for: takes a connection away, resets, cancels. */
+void owner_whim(struct world *w);
 
 /* ---- load.c */
 void block_fill(uint8_t *bytes, unsigned id, unsigned lun, uint32_t lba);

@@ -449,6 +449,8 @@ void on_data_out(struct tconn *c, const uint8_t *bhs, const uint8_t *data, uint3
 	struct r2t *r;
 
 	/* It may have been aborted, or ended early. */
+	if (!k && tsession_stash(c, bhs, data, n))
+		return;
 	if (!k || k->conn != c || k->state != CMD_COLLECT)
 		return;
 	if (k->session->erl >= 1 && k->session->t->cfg.data_timeout_ns)

@@ -126,6 +126,8 @@ struct early {
 	uint32_t cmdsn;
 	bool nothing;
 	bool immediate; /* task management that waits for what came before it */
+	uint8_t *more;  /* its unsolicited Data-Out, PDU by PDU, without padding and digests */
+	size_t n_more, n_more_room;
 	uint8_t bhs[BHS];
 	uint32_t n;
 	uint8_t data[];
@@ -261,6 +263,8 @@ uint64_t tsession_due_ns(const struct session *s);
 uint32_t tsession_max_cmdsn(struct session *s);
 /* It counts as come. */
 void tsession_plug(struct session *s, uint32_t cmdsn);
+/* Data-Out of a command that waits. False: there is no such command. */
+bool tsession_stash(struct tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_t n);
 /* An immediate request is kept until all before it have come. False: they have. */
 bool tsession_wait(struct tconn *c, const uint8_t *bhs);
 

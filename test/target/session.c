@@ -35,6 +35,7 @@ struct session *tsession_make(struct tgt *t)
 static void early_end(struct early *e)
 {
 	list_remove(&e->node);
+	free(e->more);
 	free(e);
 }
 
@@ -357,13 +358,12 @@ static void dispatch(struct tconn *c, const uint8_t *bhs, const uint8_t *data, u
 static struct early *early_make(struct tconn *c, uint32_t cmdsn, const uint8_t *bhs,
 				const uint8_t *data, uint32_t n)
 {
-	struct early *e = must(malloc(sizeof(*e) + n));
+	struct early *e = must(calloc(1, sizeof(*e) + n));
 
 	list_init(&e->node);
 	e->conn = c;
 	e->cmdsn = cmdsn;
 	e->nothing = !bhs;
-	e->immediate = false;
 	e->n = n;
 	if (bhs)
 		memcpy(e->bhs, bhs, BHS);
@@ -388,6 +388,31 @@ static void early_add(struct session *s, struct early *e)
 	list_insert_before(&at->node, &e->node);
 }
 
+bool tsession_stash(struct tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_t n)
+{
+	struct early *e;
+
+	list_for_each (e, &c->session->early, node) {
+		if (e->conn != c || e->nothing || (e->bhs[0] & OP_MASK) != OP_COMMAND ||
+		    get32(e->bhs + AT_ITT) != get32(bhs + AT_ITT))
+			continue;
+		grow(&e->more, &e->n_more_room, e->n_more + BHS + n);
+		memcpy(e->more + e->n_more, bhs, BHS);
+		memcpy(e->more + e->n_more + BHS, data, n);
+		e->n_more += BHS + n;
+		return true;
+	}
+	return false;
+}
+
+static void unstash(struct early *e)
+{
+	const uint8_t *at = e->more, *end = at + e->n_more;
+
+	for (; at < end && e->conn->session; at += BHS + get24(at + AT_LENGTH))
+		on_data_out(e->conn, at, at + BHS, get24(at + AT_LENGTH));
+}
+
 /* What has waited for its turn. The session may end meanwhile. */
 static void early_go(struct tgt *t, uint16_t tsih)
 {
@@ -406,9 +431,11 @@ static void early_go(struct tgt *t, uint16_t tsih)
 		list_remove(&e->node);
 		if (e->cmdsn == s->expcmdsn && !e->immediate)
 			s->expcmdsn++;
-		if (!e->nothing && e->conn->phase == PHASE_FULL)
+		if (!e->nothing && e->conn->phase == PHASE_FULL) {
 			dispatch(e->conn, e->bhs, e->data, e->n, NULL);
-		free(e);
+			unstash(e);
+		}
+		early_end(e);
 	}
 }
 
