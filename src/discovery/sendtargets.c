@@ -58,7 +58,8 @@ static void on_answer(void *user, int error, const char *text, size_t n)
 
 	if (error) {
 		/* Lost over what the target sent: too much text, or not what text is. */
-		fail(d, error == -EPROTO ? -EBADMSG : error, true, "%s", d->why);
+		fail(d, error == -EPROTO ? -EBADMSG : error, true, "%s",
+		     d->why[0] ? d->why : "the target refuses to answer SendTargets");
 		initiator_close(d->initiator);
 		return;
 	}

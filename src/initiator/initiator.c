@@ -370,7 +370,7 @@ static void event_act(struct initiator *i, const struct iscsi_event *ev)
 	if (!l)
 		return;
 	if (ev->kind == ISCSI_EV_TEXT_DONE) {
-		text_finish(i, 0, ev->text, ev->n_text);
+		text_finish(i, ev->rejected ? -EOPNOTSUPP : 0, ev->text, ev->n_text);
 		return;
 	}
 	text_copy(text, sizeof(text), ev->text ? ev->text : "");

@@ -134,7 +134,8 @@ void initiator_close(struct initiator *i);
  * @done:      called once, with the owner's user pointer: error 0 and the whole
  *             answer, which is valid during the callback; or after down() what
  *             the connection ended with (-ECONNRESET, -ETIMEDOUT, …, -EPROTO
- *             for what the target sent), -ECANCELED when the session is closed
+ *             for what the target sent), -EOPNOTSUPP when the target rejects it, -ECANCELED when
+ * the session is closed
  *
  * Return: 0; -ENOTCONN, -EBUSY (one at a time), -EMSGSIZE, -ENOMEM: @done is not called.
  */

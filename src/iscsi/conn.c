@@ -405,54 +405,6 @@ static void on_nop_in(struct iscsi_conn *c)
 	conn_send(c, &p, c->rx_data, n);
 }
 
-static void on_text(struct iscsi_conn *c)
-{
-	struct iscsi_session *s = c->session;
-
-	if (!s->text_busy || c != s->text_conn || c->rx.itt != s->text_itt) {
-		conn_violation(c, "Text Response to nothing we asked");
-		return;
-	}
-	if (c->rx.final && (c->rx.ttt != PDU_TAG_NONE || c->rx.u.text.more)) {
-		conn_violation(c, "final Text Response that is to be continued");
-		return;
-	}
-	if (s->text_in.n + c->rx.n_data > 1u << 20) {
-		conn_violation(c, "more than 1 MiB of text");
-		return;
-	}
-	text_add_bytes(&s->text_in, c->rx_data, c->rx.n_data);
-	if (s->text_in.failed) {
-		conn_drop(c, "out of memory");
-		return;
-	}
-	if (!c->rx.final) {
-		struct pdu p = {.opcode = PDU_TEXT_REQ,
-				.immediate = true,
-				.final = true,
-				.lun = c->rx.lun,
-				.itt = s->text_itt,
-				.ttt = c->rx.ttt};
-
-		if (c->rx.ttt == PDU_TAG_NONE) {
-			conn_violation(
-				c, "Text Response to be continued, without a Target Transfer Tag");
-			return;
-		}
-		conn_send(c, &p, NULL, 0);
-		return;
-	}
-	s->text_busy = false;
-	if (s->text_quiet)
-		return;
-	/* Kept apart: the owner asks for it later, when the connection may be gone. */
-	text_clear(&s->text_told);
-	s->text_told = s->text_in;
-	s->text_in = (struct text){0};
-	s->text_waits = true;
-	session_event(s, ISCSI_EV_TEXT_DONE, c);
-}
-
 /* The end of a Logout; not @clean: the target has not said that it has put all away. */
 void conn_logged_out(struct iscsi_conn *c, bool clean)
 {
@@ -538,7 +490,7 @@ static void on_reject(struct iscsi_conn *c)
 				.u.tmf_rsp = {.response = TMF_RSP_REJECTED}};
 
 		tmf_on_response(s, &p, c->now_ns);
-	} else {
+	} else if (mine.opcode != PDU_TEXT_REQ || !text_on_reject(c, mine.itt, reason)) {
 		conn_drop(c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
 			  reason);
 	}
@@ -618,8 +570,7 @@ static void on_async(struct iscsi_conn *c)
 	case ASYNC_NEGOTIATE:
 		/* An empty request opens the exchange, in which the target may offer (§11.9.1). */
 		session_note(s, c, "the target asks to negotiate again");
-		if (session_text(s, NULL, 0, c->now_ns) == 0)
-			s->text_quiet = true;
+		text_negotiate(c);
 		break;
 	case ASYNC_TASKS_TERMINATED:
 		session_note(s, c, "the target has ended all tasks of a unit");
@@ -645,7 +596,7 @@ void conn_on_pdu(struct iscsi_conn *c)
 	case PDU_SCSI_RSP: on_scsi_response(c); break;
 	case PDU_R2T: on_r2t(c); break;
 	case PDU_NOP_IN: on_nop_in(c); break;
-	case PDU_TEXT_RSP: on_text(c); break;
+	case PDU_TEXT_RSP: text_on_response(c); break;
 	case PDU_LOGOUT_RSP: on_logout(c); break;
 	case PDU_TMF_RSP:
 		if (!recovery_on_tmf(c))

@@ -173,6 +173,7 @@ struct iscsi_event {
 	uint16_t recover_s;
 	bool last;
 	bool timed_out;
+	bool rejected; /* TEXT_DONE: the target refuses to answer, there is no text */
 	bool again; /* LOGIN_FAILED: the next login says something else and is worth one at once */
 	uint8_t tmf_function;
 	int tmf_response;
@@ -267,7 +268,7 @@ bool session_is_held(const struct iscsi_session *s);
 
 /*
  * One text request (key=value NUL … of @n bytes, copied) at a time. -EBUSY (also until the last
- * answer has been told), -ENOTCONN, -EMSGSIZE when it is more than the target takes in a PDU.
+ * answer has been told), -ENOTCONN, -ENOMEM, -EMSGSIZE beyond 1 MiB.
  */
 int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns);
 /*
@@ -283,13 +284,13 @@ int session_logout(struct iscsi_session *s, uint64_t now_ns);
  */
 int session_remove_conn(struct iscsi_session *s, struct iscsi_conn *c, uint64_t now_ns);
 
-
 bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event);
 uint64_t session_deadline_ns(const struct iscsi_session *s); /* ISCSI_NEVER: none */
 void session_tick(struct iscsi_session *s, uint64_t now_ns);
 
 const struct iscsi_params *session_params(
 	const struct iscsi_session *s); /* negotiated; valid after ISCSI_EV_UP */
+const char *session_target_alias(const struct iscsi_session *s); /* "": none; as params */
 uint16_t session_tsih(const struct iscsi_session *s);
 unsigned session_n_tasks(const struct iscsi_session *s); /* queued and on the wire */
 unsigned session_n_sent(const struct iscsi_session *s);  /* of these, on the wire */

@@ -12,6 +12,7 @@
  *	conn_tx.c   bytes out: which PDU is next, digests
  *	login.c     the login phase
  *	chap.c      authentication in it
+ *	text.c      text requests in full feature phase
  *
  * Session, connection and task are separate as in the RFC: CmdSN belongs to the
  * session, StatSN to the connection, DataSN to the task or the sequence. A task
@@ -92,6 +93,24 @@ struct tmf {
 	uint64_t deadline_ns;
 };
 
+/* The one text exchange (text.c). */
+struct exchange {
+	bool busy;
+	bool quiet; /* ours, not the owner's: no event */
+	struct iscsi_conn *conn;
+	uint32_t itt;
+	uint64_t deadline_ns;
+	unsigned resets; /* by the target */
+	struct text out; /* the request, from its beginning */
+	size_t out_off;
+	bool sent_more; /* our last PDU had the C bit: an empty answer is due */
+	struct text in;
+	size_t in_at;       /* keys up to here have been looked at */
+	uint32_t his_mrdsl; /* a new one; 0: none */
+	bool waits;         /* an answer is whole, and the owner has not been told */
+	struct text told;
+};
+
 #define RESETS_MAX 16
 
 /* What the owner wants done, in order. */
@@ -159,15 +178,7 @@ struct iscsi_session {
 
 	struct chap_memory challenges;
 
-	/* the one text request */
-	bool text_busy;
-	bool text_quiet; /* ours, not the owner's: no event */
-	struct iscsi_conn *text_conn;
-	uint32_t text_itt;
-	struct text text_in;
-	uint64_t text_deadline_ns;
-	bool text_waits; /* its answer is whole, and the owner has not been told */
-	struct text text_told;
+	struct exchange exchange;
 
 	struct list done; /* tasks to tell */
 	struct queued_event ring[EVENT_RING];
@@ -198,7 +209,6 @@ bool session_is_stale(const struct iscsi_session *s, uint32_t itt);
 struct iscsi_conn *session_working_conn(struct iscsi_session *s);
 /* No event will name @c any more. */
 void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c);
-void session_text_fail(struct iscsi_session *s);
 /* Takes @t off the wire into @back, which stays in CmdSN order; then @back before all that waits.
  */
 void session_requeue(struct iscsi_session *s, struct list *back, struct iscsi_task *t);
@@ -237,6 +247,15 @@ void tmf_sweep(struct iscsi_session *s, uint64_t now_ns);
 void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns);
 void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
 void tmf_forget_task(struct iscsi_session *s, const struct iscsi_task *t);
+
+void text_on_response(struct iscsi_conn *c);
+/* True: it was about the exchange, which is over or begun again. */
+bool text_on_reject(struct iscsi_conn *c, uint32_t itt, uint8_t reason);
+/* The target wants to make offers: an empty request opens an exchange for them (§11.9.1). */
+void text_negotiate(struct iscsi_conn *c);
+void text_fail(struct iscsi_session *s);
+void text_conn_gone(struct iscsi_session *s, const struct iscsi_conn *c);
+void text_tick(struct iscsi_session *s, uint64_t now_ns);
 
 /* ---- connection -------------------------------------------------------- */
 

@@ -433,13 +433,50 @@ static int take_text(struct negotiation *g, const struct row *r, const char *val
 	return 0;
 }
 
+static const struct row *row_of(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (strcmp(rows[i].name, key) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+int params_take_change(struct iscsi_params *params, const char *key, const char *value,
+		       uint32_t *ret_mrdsl, struct text *reply)
+{
+	const struct row *r = row_of(key);
+	uint32_t v;
+
+	if (!r) {
+		/* What it says of itself is no offer, and an answer to no question is none either.
+		 */
+		if (strncmp(key, "Target", 6) != 0 && !reserved_word(value) &&
+		    strcmp(value, "Reject") != 0)
+			text_add(reply, key, "NotUnderstood");
+		return 0;
+	}
+	if (r->kind == TEXT) {
+		if (strlen(value) > r->max)
+			return -EPROTO;
+		strcpy((char *)params + r->member, value);
+		return 0;
+	}
+	if (r->member == __builtin_offsetof(struct iscsi_params, MaxRecvDataSegmentLength)) {
+		if (*ret_mrdsl || !text_number(value, &v) || v < r->min || v > r->max)
+			return -EPROTO;
+		*ret_mrdsl = v;
+		return 0;
+	}
+	/* All others are settled in the login (§13). */
+	if (r->kind != DECLARE)
+		text_add(reply, key, "Reject");
+	return 0;
+}
+
 int negotiation_take(struct negotiation *g, const char *key, const char *value, struct text *reply)
 {
-	const struct row *r = NULL;
+	const struct row *r = row_of(key);
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows) && !r; i++)
-		if (strcmp(rows[i].name, key) == 0)
-			r = &rows[i];
 	if (!r) {
 		/* An answer to nothing we asked would ring back and forth for ever. */
 		if (!reserved_word(value) && strcmp(value, "Reject") != 0)

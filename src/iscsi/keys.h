@@ -107,6 +107,16 @@ void negotiation_offer(struct negotiation *g, struct text *out);
  * second time (g->why).
  */
 int negotiation_take(struct negotiation *g, const char *key, const char *value, struct text *reply);
+/**
+ * params_take_change() - one key of a target in full feature phase
+ * @params:     gets what it says of itself
+ * @ret_mrdsl:  its new MaxRecvDataSegmentLength
+ * @reply:      gets our answer where one is due
+ *
+ * Return: 0; -EPROTO when the value makes no sense or comes a second time.
+ */
+int params_take_change(struct iscsi_params *params, const char *key, const char *value,
+		       uint32_t *ret_mrdsl, struct text *reply);
 /* The last word: fills in defaults for what was not answered and checks values against each other.
  * 0 or -EPROTO. */
 int negotiation_finish(struct negotiation *g);

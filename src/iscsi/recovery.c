@@ -221,8 +221,7 @@ static void note_loss(struct iscsi_session *s, struct iscsi_conn *c, bool clean)
 void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c, bool clean)
 {
 	tmf_conn_gone(s, c);
-	if (s->text_busy && s->text_conn == c)
-		session_text_fail(s);
+	text_conn_gone(s, c);
 	policy_recall(s, c);
 	if (s->turn == c)
 		s->turn = NULL;
@@ -257,12 +256,6 @@ void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c)
 		if (q->ev.conn == c)
 			q->ev.conn = NULL;
 	}
-}
-
-void session_text_fail(struct iscsi_session *s)
-{
-	s->text_busy = false;
-	text_clear(&s->text_in);
 }
 
 /* ---- asking the target ------------------------------------------------- */

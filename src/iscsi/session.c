@@ -148,8 +148,8 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 	while ((c = list_first(&s->conns, struct iscsi_conn, node)))
 		conn_free(c);
 	cfg_clear(&s->cfg);
-	text_clear(&s->text_in);
-	text_clear(&s->text_told);
+	text_fail(s);
+	text_clear(&s->exchange.told);
 	free(s->table);
 	free(s->free_itt);
 	free(s->last_itt);
@@ -171,7 +171,7 @@ struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kin
 		 * oldest.
 		 */
 		if (s->ring[s->ring_head].ev.kind == ISCSI_EV_TEXT_DONE)
-			s->text_waits = false;
+			s->exchange.waits = false;
 		s->ring_head = (s->ring_head + 1) % EVENT_RING;
 		s->n_ring--;
 	}
@@ -204,9 +204,9 @@ bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event)
 		s->n_ring--;
 		*ret_event = s->told.ev;
 		if (ret_event->kind == ISCSI_EV_TEXT_DONE) {
-			s->text_waits = false;
-			ret_event->text = s->text_told.n ? s->text_told.bytes : "";
-			ret_event->n_text = s->text_told.n;
+			s->exchange.waits = false;
+			ret_event->text = s->exchange.told.n ? s->exchange.told.bytes : "";
+			ret_event->n_text = s->exchange.told.n;
 			return true;
 		}
 		ret_event->text = s->told.text;
@@ -429,6 +429,11 @@ const struct iscsi_params *session_params(const struct iscsi_session *s)
 	return &s->active;
 }
 
+const char *session_target_alias(const struct iscsi_session *s)
+{
+	return s->active.TargetAlias;
+}
+
 uint16_t session_tsih(const struct iscsi_session *s)
 {
 	return s->tsih;
@@ -460,28 +465,6 @@ struct iscsi_conn *session_working_conn(struct iscsi_session *s)
 			poor = c;
 	}
 	return poor;
-}
-
-int session_text(struct iscsi_session *s, const char *text, size_t n, uint64_t now_ns)
-{
-	struct iscsi_conn *c = session_working_conn(s);
-	struct pdu p = {
-		.opcode = PDU_TEXT_REQ, .immediate = true, .final = true, .ttt = PDU_TAG_NONE};
-
-	if (s->text_busy || s->text_waits)
-		return -EBUSY;
-	if (!c)
-		return -ENOTCONN;
-	if (n > c->params.TargetMaxRecvDataSegmentLength)
-		return -EMSGSIZE;
-	text_clear(&s->text_in);
-	s->text_busy = true;
-	s->text_quiet = false;
-	s->text_conn = c;
-	s->text_itt = p.itt = session_next_itt(s);
-	s->text_deadline_ns = now_ns + s->cfg.task_timeout_ns;
-	conn_send(c, &p, text, n);
-	return 0;
 }
 
 static int send_logout(struct iscsi_conn *c, uint8_t reason, uint64_t now_ns)
@@ -583,8 +566,8 @@ uint64_t session_deadline_ns(const struct iscsi_session *s)
 		d = earlier(d, s->next_sweep_ns);
 	if (s->tmf.active)
 		d = earlier(d, s->tmf.deadline_ns);
-	if (s->text_busy)
-		d = earlier(d, s->text_deadline_ns);
+	if (s->exchange.busy)
+		d = earlier(d, s->exchange.deadline_ns);
 	return earlier(d, recovery_deadline_ns(s));
 }
 
@@ -644,12 +627,7 @@ void session_tick(struct iscsi_session *s, uint64_t now_ns)
 	list_for_each_safe (c, tmp, &s->conns, node)
 		conn_tick(c, now_ns);
 	recovery_tick(s, now_ns);
-	if (s->text_busy && now_ns >= s->text_deadline_ns) {
-		c = s->text_conn;
-		session_text_fail(s);
-		c->now_ns = now_ns;
-		conn_drop(c, "no answer to a Text Request");
-	}
+	text_tick(s, now_ns);
 	if (now_ns < s->next_sweep_ns && !(s->tmf.active && now_ns >= s->tmf.deadline_ns))
 		return;
 	s->next_sweep_ns = now_ns + SWEEP_NS;

@@ -606,20 +606,6 @@ static void ffp_18_text_answer_is_kept_until_told(void **state)
 	peer_close(&p);
 }
 
-static void text_that_the_target_does_not_take(void **state)
-{
-	static const char text[513] = "A=";
-	struct peer p;
-
-	peer_init(&p);
-	p.answers[2] = "MaxRecvDataSegmentLength=512";
-	peer_up(&p);
-	assert_int_equal(session_text(p.s, text, 513, p.now_ns), -EMSGSIZE);
-	assert_int_equal(session_text(p.s, text, 512, p.now_ns), 0);
-	assert_int_equal(peer_expect(&p, PDU_TEXT_REQ)->pdu.n_data, 512);
-	peer_close(&p);
-}
-
 static void text_needs_a_connection(void **state)
 {
 	struct peer p;
@@ -660,7 +646,6 @@ int main(void)
 		cmocka_unit_test(ffp_18_text_without_answer),
 		cmocka_unit_test(ffp_18_text_answered_and_connection_lost_at_once),
 		cmocka_unit_test(ffp_18_text_answer_is_kept_until_told),
-		cmocka_unit_test(text_that_the_target_does_not_take),
 		cmocka_unit_test(text_needs_a_connection),
 	};
 

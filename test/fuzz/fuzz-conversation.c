@@ -505,7 +505,7 @@ static void send_other(struct world *w)
 		p.u.tmf_rsp.response = how >> 1 & 7;
 		break;
 	case PDU_TEXT_RSP:
-		p.itt = how & 1 ? w->s->text_itt : 3;
+		p.itt = how & 1 ? w->s->exchange.itt : 3;
 		p.final = how & 2;
 		p.ttt = how & 2 ? PDU_TAG_NONE : 9;
 		p.u.text.more = how & 4;
