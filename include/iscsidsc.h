@@ -772,7 +772,7 @@ ISDSC_STATUS WINAPI ReportRadiusServerListW(PULONG BufferSizeInChar, PWCHAR Buff
 /* The IKE key for targets that have none of their own; 0, NULL clears it. */
 ISDSC_STATUS WINAPI SetIScsiGroupPresharedKey(ULONG KeyLength, PUCHAR Key, BOOLEAN Persist);
 
-/* IPsec policy and key of one IKE identity; a key of no length clears it. */
+/* IPsec policy and key of one IKE identity; no flags and no key remove it. */
 ISDSC_STATUS WINAPI SetIScsiIKEInfoA(PSTR InitiatorName, ULONG InitiatorPortNumber,
 				     PIKE_AUTHENTICATION_INFORMATION AuthInfo, BOOLEAN Persist);
 ISDSC_STATUS WINAPI SetIScsiIKEInfoW(PWSTR InitiatorName, ULONG InitiatorPortNumber,

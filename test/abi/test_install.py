@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A program is built against what is installed, with what pkg-config says."""
+import csv
 import os
+import re
 import subprocess
 
 import pytest
@@ -92,3 +94,15 @@ def test_only_the_public_headers_are_installed(stage):
 
 def test_pkg_config_names_nothing_of_the_inside(stage):
     assert {f for f in flags(stage, ["--libs"]) if f.startswith("-l")} == {"-liscsidsc"}
+
+
+def test_every_function_has_a_page(tmp_path):
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", str(tmp_path), "--tags", "man"], check=True, capture_output=True)
+    (directory,) = [d for d, _, files in os.walk(tmp_path) if "iscsidsc.3" in files]
+    with open(os.path.join(os.environ["ISCSIDSC_SOURCE"], "test/data/exports.csv"), newline="") as f:
+        functions = [row["name"] for row in csv.DictReader(f) if row["kind"] == "function"]
+    assert len(functions) == 79
+    for name in [*functions, "LoginIScsiTarget"]:
+        with open(os.path.join(directory, name + ".3")) as f:
+            there = re.fullmatch(r"\.so man3/(iscsidsc-\w+\.3)\n", f.read())
+        assert os.path.exists(os.path.join(directory, there[1])), name
