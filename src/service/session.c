@@ -496,6 +496,14 @@ static int sess_identify(struct session *s)
 	return 0;
 }
 
+/* How long one address may take, so that each of them is tried before the first login is late. */
+static uint64_t connect_timeout_ns(const struct tuning *t, unsigned n_addrs)
+{
+	uint64_t share_ns = t->login_timeout_ns / n_addrs;
+
+	return t->connect_timeout_ns < share_ns ? t->connect_timeout_ns : share_ns;
+}
+
 static int sess_make_initiator(struct session *s, const struct kept_login *l,
 			       const struct login_addrs *addrs, const struct iscsi_auth *auth)
 {
@@ -513,7 +521,7 @@ static int sess_make_initiator(struct session *s, const struct kept_login *l,
 				.n_tasks = (unsigned)s->tuning.queue_depth,
 			},
 		.n_addrs = addrs->n,
-		.connect_timeout_ns = s->tuning.connect_timeout_ns,
+		.connect_timeout_ns = connect_timeout_ns(&s->tuning, addrs->n),
 		.first_login_timeout_ns = s->tuning.login_timeout_ns,
 		.hold_ns = s->tuning.hold_ns,
 		.retry_min_ns = s->tuning.retry_min_ns,

@@ -2,6 +2,7 @@
 """Targets: entered by hand, known by several mechanisms, logged in to as their entry says."""
 import json
 import os
+import socket
 
 import pytest
 
@@ -277,6 +278,24 @@ def test_stored_options_are_used_and_given_ones_win(service, tgt):
     logout(service, session)
 
 
+def test_stored_secret_is_used_after_a_restart(service, tgt):
+    secret = b"correct-horse-1"
+    tgt.do("--op", "new", "--mode", "account", "--user", "alice", "--password", secret.decode())
+    tgt.do("--op", "bind", "--mode", "account", "--tid", "1", "--user", "alice")
+    chap = {"informationSpecified": 0xE0, "loginFlags": 0, "authType": 1, "username": b"alice".hex()}
+    enter(service, persist=True, portalGroup=[portal(tgt.port)])
+    with pytest.raises(Refused) as e:
+        login(service)
+    assert e.value.parameters["name"] == "ISDSC_AUTHENTICATION_FAILURE"
+    enter(service, flags=MERGE, loginOptions={**chap, "password": secret.hex()})
+    restart(service)
+    assert information(service)["loginOptions"] == chap
+    session = login(service)
+    assert service.varlink("ListSessionParameters")["sessions"][0]["connections"][0]["authType"] == 1
+    logout(service, session)
+    assert secret.decode() not in service.log()
+
+
 def test_hidden_options_count_for_a_discovered_target(service, tgt):
     tgt.setting("HeaderDigest", "CRC32C,None")
     enter(service, flags=HIDE, loginOptions={"informationSpecified": 1, "loginFlags": 0, "headerDigest": 1})
@@ -325,6 +344,27 @@ def test_given_portal_is_dead_at_login(make_service, tgt, hopping):
     session = login(service, **more)
     assert connected_to(service) == [tgt.port]
     logout(service, session)
+
+
+def test_every_portal_has_its_turn_before_the_login_is_late(make_service, make_peer, tgt):
+    """Hosts that do not answer at all, and take their whole time."""
+    service = make_service("[session]\nlogin_timeout = 4\nconnect_timeout = 3\n")
+    silent, filling = [make_peer(peer.hang, listen=False) for _ in range(3)], []
+    for p in silent:
+        p.listener.listen(0)
+        for _ in range(4):
+            s = socket.socket()
+            filling.append(s)
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", p.port))
+    try:
+        enter(service, portalGroup=[portal(p.port) for p in silent] + [portal(tgt.port)])
+        session = login(service)
+        assert connected_to(service) == [tgt.port]
+        logout(service, session)
+    finally:
+        for s in filling:
+            s.close()
 
 
 def test_hopping_when_the_portal_dies_under_the_session(make_service, tgt):
