@@ -138,6 +138,23 @@ def tgt(make_tgt):
 
 
 @pytest.fixture
+def make_target():
+    """target.Target, the one that misbehaves on request; ended with the test."""
+    import target
+
+    made = []
+
+    def make(*options, **more):
+        t = target.Target(*options, **more)
+        made.append(t)
+        return t
+
+    yield make
+    for t in made:
+        t.close()
+
+
+@pytest.fixture
 def make_peer():
     """peer.Peer, ended with the test."""
     import peer
