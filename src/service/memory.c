@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUND 8
+#define ROUND       8
+#define STACK_BYTES (96u << 10)
 
 static void wiping_free(void *p)
 {
@@ -55,6 +56,13 @@ static int sql_init(void *arg)
 static void sql_shutdown(void *arg)
 {
 	(void)arg;
+}
+
+__attribute__((noinline)) void memory_wipe_stack(void)
+{
+	char below[STACK_BYTES];
+
+	explicit_bzero(below, sizeof(below));
 }
 
 void memory_wipe_libraries(void)

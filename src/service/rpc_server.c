@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "service/log.h"
+#include "service/memory.h"
 #include "service/rpc.h"
 
 #define BACKLOG           64
@@ -147,6 +148,7 @@ static void client_serve(struct client *c)
 				    "client of uid %u: not understood: %s", (unsigned)c->uid,
 				    strerror(-r));
 		varlink_wipe(msg); /* it may have carried a secret */
+		memory_wipe_stack();
 		client_is(c, false);
 		if (r)
 			return;

@@ -57,11 +57,8 @@ static const char first_schema[] =
 
 /* Each entry brings the schema from its index to the next version: append, never change. */
 const char *const store_schemas[] = {
-	first_schema,
-	store_mapping_schema,
-	store_security_schema,
-	store_target_schema,
-	store_bound_schema,
+	first_schema,        store_mapping_schema, store_security_schema,
+	store_target_schema, store_bound_schema,
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(store_schemas))
@@ -182,29 +179,57 @@ static int file_prepare(const char *path, bool *ret_empty)
 	return 0;
 }
 
+static int db_open(sqlite3 **ret, const char *path)
+{
+	sqlite3 *db = NULL;
+	int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
+
+	if (r == SQLITE_OK) {
+		sqlite3_busy_timeout(db, BUSY_MS);
+		/* values outside the schema's own may not do anything but be read */
+		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+		sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+		/* EXTRA: the end of the journal, which is the change's, is on the disk as well */
+		r = sqlite3_exec(db,
+				 "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
+				 "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY",
+				 NULL, NULL, NULL);
+	}
+	if (r != SQLITE_OK) {
+		sqlite3_close(db);
+		return sql_errno(r);
+	}
+	*ret = db;
+	return 0;
+}
+
+/* SQLite builds rows in a buffer that it keeps with the connection: a secret stays in it. */
+void store_renew(struct store *s)
+{
+	sqlite3 *db;
+
+	if (db_open(&db, s->path))
+		return;
+	/* it goes with the last statement, which the caller still has to finalize */
+	sqlite3_close_v2(s->db);
+	s->db = db;
+}
+
 int store_open(struct store **ret, const char *path, char *why, size_t n_why)
 {
 	struct store *s = calloc(1, sizeof(*s));
 	char detail[128] = "";
 	bool empty = false;
-	int r;
+	int r = -ENOMEM;
 
 	if (!s)
 		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
-	r = file_prepare(path, &empty);
+	s->path = strdup(path);
+	if (s->path)
+		r = file_prepare(path, &empty);
 	if (r == 0)
-		r = sql_errno(sqlite3_open_v2(path, &s->db,
-					      SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL));
-	if (r == 0) {
-		sqlite3_busy_timeout(s->db, BUSY_MS);
-		/* values outside the schema's own may not do anything but be read */
-		sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-		sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-		/* EXTRA: the end of the journal, which is the change's, is on the disk as well */
-		r = sql_exec(s, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
-				"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY");
-	}
+		r = db_open(&s->db, path);
 	if (r == 0)
 		r = check_and_migrate(s, empty, detail, sizeof(detail));
 	if (r == 0)
@@ -227,6 +252,7 @@ struct store *store_close(struct store *s)
 		return NULL;
 	sqlite3_close(s->db);
 	pthread_mutex_destroy(&s->lock);
+	free(s->path);
 	free(s);
 	return NULL;
 }

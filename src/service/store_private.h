@@ -21,6 +21,8 @@
 struct store {
 	pthread_mutex_t lock;
 	sqlite3 *db;
+	char *path;
+	bool secrets_passed; /* through this transaction */
 };
 
 /* store.c: each brings the schema from its index to the next version. */
@@ -29,6 +31,9 @@ extern const char store_mapping_schema[];
 extern const char store_security_schema[];
 extern const char store_target_schema[];
 extern const char store_bound_schema[];
+
+/* store.c: another connection in the place of the one there is, or the same one. */
+void store_renew(struct store *s);
 
 /* ---- SQLite in our terms: 0 or -errno ---- */
 

@@ -113,6 +113,9 @@ int store_end(struct store *s, int r)
 		r = sql_exec(s, "COMMIT");
 	if (r)
 		sql_exec(s, "ROLLBACK");
+	if (s->secrets_passed)
+		store_renew(s);
+	s->secrets_passed = false;
 	store_unlock(s);
 	return r;
 }
@@ -209,6 +212,7 @@ int store_secret_put(struct store *s, const char *owner, int64_t id, const char 
 
 	if (r)
 		return r;
+	s->secrets_passed = true;
 	sql_bind_text(st, 1, owner);
 	sqlite3_bind_int64(st, 2, id);
 	sql_bind_text(st, 3, kind);

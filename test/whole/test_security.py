@@ -261,3 +261,46 @@ def test_chap_of_a_stored_login_and_after_a_lost_connection(service, guarded):
     service.varlink("SetChapSecret", secret=None)
     guarded.restart()
     bed.wait_for(lambda: guarded.sessions() == 1 and service.sessions()[0]["state"] == "up", 30, "the session to come back")
+
+
+# ---- memory -------------------------------------------------------------------
+
+
+def memory_with(pid, secrets):
+    """Those of the secrets that a process has somewhere in what it may write."""
+    found = set()
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", buffering=0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if not rights.startswith("rw") or "[vvar" in line:
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            try:
+                memory.seek(start)
+                got = memory.read(end - start)
+            except (OSError, ValueError, OverflowError):
+                continue
+            found |= {s for s in secrets if s in got}
+    return found
+
+
+def forms(secret):
+    return secret, secret.hex().encode()
+
+
+def test_no_secret_is_left_in_memory(service, guarded):
+    if "ASAN_OPTIONS" in os.environ and "detect_leaks=1" in os.environ["ASAN_OPTIONS"]:
+        pytest.skip("a sanitizer keeps what was freed")
+    guarded.do("--op", "bind", "--mode", "account", "--tid", "1", "--user", "target", "--outgoing")
+    add_portal(service, guarded)
+    service.varlink("SetChapSecret", secret=TARGET_SIDE.hex())
+    service.varlink("SetRadiusSecret", secret=RADIUS.hex())
+    service.varlink("SetGroupKey", key=GROUP.hex(), persist=True)
+    ike(service, "SetIkeInfo", securityFlags=0x23, key=IKE.hex(), persist=True)
+    session = login(service, guarded, option(b"alice", ALICE, auth=2))
+    # the engine has it, for the next login: the search finds what is there
+    assert ALICE in memory_with(service.pid, (ALICE,))
+    login(service, guarded, option(b"alice", ALICE, auth=2), persistent=True)
+    service.logout(session)
+    left = memory_with(service.pid, [f for s in (ALICE, TARGET_SIDE, RADIUS, GROUP, IKE) for f in forms(s)])
+    assert not left
