@@ -206,7 +206,7 @@ struct iscsi_task *session_first(struct iscsi_session *s);
  * another connection carries; with recovery, what was sent again may come twice.
  */
 bool session_is_stale(const struct iscsi_session *s, uint32_t itt);
-struct iscsi_conn *session_working_conn(struct iscsi_session *s);
+struct iscsi_conn *session_working_conn(const struct iscsi_session *s);
 /* No event will name @c any more. */
 void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c);
 /* Takes @t off the wire into @back, which stays in CmdSN order; then @back before all that waits.

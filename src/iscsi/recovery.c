@@ -388,7 +388,9 @@ static uint64_t due_ns(const struct iscsi_session *s, const struct loss *l)
 {
 	if (l->state == LOSS_NONE)
 		return ISCSI_NEVER;
-	return l->state == LOSS_WAITS && s->n_up && l->at_ns < l->until_ns ? l->at_ns : l->until_ns;
+	if (l->state == LOSS_WAITS && l->at_ns < l->until_ns && session_working_conn(s))
+		return l->at_ns;
+	return l->until_ns;
 }
 
 uint64_t recovery_deadline_ns(const struct iscsi_session *s)

@@ -454,7 +454,7 @@ const struct iscsi_stats *session_stats(const struct iscsi_session *s)
 	return &s->stats;
 }
 
-struct iscsi_conn *session_working_conn(struct iscsi_session *s)
+struct iscsi_conn *session_working_conn(const struct iscsi_session *s)
 {
 	struct iscsi_conn *c, *poor = NULL;
 

@@ -402,6 +402,24 @@ static void loss_without_tasks(void **state)
 }
 
 /* The target cannot put the lost connection away, or does not answer: session recovery. */
+/* A loss waits for somebody to ask; who logs out is nobody, and the time must not stand still. */
+static void loss_while_the_rest_logs_out(void **state)
+{
+	struct peer a, b;
+	struct io io[2];
+
+	start(&a, &b);
+	send_none(&a, &io[0]);
+	send_none(&b, &io[1]);
+	assert_int_equal(session_logout(a.s, a.now_ns), 0);
+	lose(&b, false);
+	session_tick(a.s, a.now_ns);
+	assert_true(session_deadline_ns(a.s) > a.now_ns);
+	end(&a, &b);
+	io_free(&io[0], 0);
+	io_free(&io[1], 0);
+}
+
 static void logout_of_the_lost_fails(void **state)
 {
 	for (int how = 0; how < 3; how++) {
@@ -712,6 +730,7 @@ int main(void)
 		cmocka_unit_test(once_over_the_loss_of_one_of_two),
 		cmocka_unit_test(time2wait_before_the_logout),
 		cmocka_unit_test(loss_without_tasks),
+		cmocka_unit_test(loss_while_the_rest_logs_out),
 		cmocka_unit_test(logout_of_the_lost_fails),
 		cmocka_unit_test(loss_of_the_connection_that_asked),
 		cmocka_unit_test(unh_ffp_20_3_drop_of_another_connection),
