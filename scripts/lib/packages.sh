@@ -9,7 +9,8 @@
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev libisal-dev libssl-dev
 libfuse3-dev libmount-dev libblkid-dev libsystemd-dev"
 PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
-PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc libnbd-bin qemu-utils"
+PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc libnbd-bin qemu-utils
+libiscsi-bin qemu-block-extra"
 PACKAGES_FULL="clang libclang-rt-14-dev"
 
 package_missing() {

@@ -12,6 +12,9 @@
 
 #define BIT(a) (UINT64_C(1) << (a))
 
+/* The highest ErrorRecoveryLevel that is offered; above it nothing is to be proved yet. */
+#define LEVEL_MAX 0u
+
 /* Each of these is noticed, or does no harm to data. */
 #define MISDEEDS                                                                                   \
 	(BIT(TGT_DROP) | BIT(TGT_DELAY) | BIT(TGT_DUPLICATE) | BIT(TGT_STATSN) | BIT(TGT_DATASN) | \
@@ -50,7 +53,8 @@ static void plan_target(struct world *w)
 	c->n_blocks = N_BLOCKS;
 	c->block_size = BLOCK;
 	c->write_cache = rng_below(r, 4);
-	c->erl = 0;
+	c->erl = rng_below(r, 2) ? rng_below(r, 3) : 0;
+	c->data_timeout_ns = (uint64_t)rng_from(r, 200, 3000) * MS;
 	c->max_connections = rng_below(r, 4) ? 8 : rng_from(r, 1, MAX_CONNS);
 	c->max_r2t = rng_from(r, 1, 8);
 	c->header_digest = rng_below(r, 2);
@@ -93,6 +97,7 @@ static void plan_session(struct world *w)
 	c->policy = (enum iscsi_policy)rng_below(r, ISCSI_POLICY_WEIGHTED + 1);
 	iscsi_params_default_offer(o);
 	o->MaxConnections = w->n_conns;
+	o->ErrorRecoveryLevel = rng_below(r, LEVEL_MAX + 1);
 	o->HeaderDigest = rng_below(r, 4) ? ISCSI_OFFER_NONE_CRC32C : ISCSI_OFFER_NONE;
 	o->DataDigest = rng_below(r, 4) ? ISCSI_OFFER_NONE_CRC32C : ISCSI_OFFER_NONE;
 	o->InitialR2T = rng_below(r, 2);
@@ -112,7 +117,7 @@ static void both_digests(struct world *w)
 void plan_make(struct world *w)
 {
 	struct rng *r = &w->rng;
-	unsigned kind = rng_below(r, 4);
+	unsigned kind = rng_below(r, LEVEL_MAX ? 5 : 4);
 
 	w->n_units = rng_from(r, 1, MAX_UNITS);
 	w->n_conns = rng_below(r, 2) ? 1 : rng_from(r, 2, MAX_CONNS);
@@ -127,7 +132,13 @@ void plan_make(struct world *w)
 	plan_session(w);
 	if (kind == 0)
 		return; /* nothing happens */
-	if (kind == 3) {
+	if (kind == 4) {
+		/* PDUs are lost on the way, as digest errors lose them */
+		w->tgt_cfg.erl = rng_from(r, 1, 2);
+		w->cfg.offer.ErrorRecoveryLevel = LEVEL_MAX > 1 ? rng_from(r, 1, 2) : 1;
+		w->misbehaves = rng_from(r, 2, 60);
+		w->misdeeds = BIT(TGT_DROP);
+	} else if (kind == 3) {
 		w->misbehaves = rng_from(r, 2, 40);
 		w->misdeeds = MISDEEDS;
 		if (rng_below(r, 3) == 0) {

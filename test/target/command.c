@@ -562,7 +562,8 @@ void cmd_begin(struct tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_
 	}
 	if (rule && rule->act == TGT_BUSY)
 		k->refuse = (uint8_t)rule->arg;
-	k->lose = rule && rule->act == TGT_LOSE_WRITE;
+	if (rule && rule->act == TGT_LOSE_WRITE)
+		k->lose = (uint8_t)(1 + rule->arg);
 	if (k->writes && k->expected)
 		begin_write(k, bhs, data, n);
 	else if (k->refuse)

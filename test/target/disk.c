@@ -230,9 +230,10 @@ static void blocks_write(struct cmd *k, struct unit *u)
 	if (n > k->n_got / size)
 		n = k->n_got /
 		    size; /* the initiator said that it has less than the command needs */
-	if (k->lose || !n)
+	if (k->lose == 1 || !n)
 		return;
-	memcpy(u->bytes + lba * size, k->data, (size_t)n * size);
+	if (!k->lose)
+		memcpy(u->bytes + lba * size, k->data, (size_t)n * size);
 	if (k->cdb[1] & 8)
 		persist(u, lba * size, (size_t)n * size);
 	t->stats.n_writes++;

@@ -75,8 +75,8 @@ struct cmd {
 	uint64_t lun;
 	uint8_t cdb[16];
 	bool reads, writes;
-	bool lose; /* TGT_LOSE_WRITE */
-	bool done; /* has been at the disk */
+	uint8_t lose; /* TGT_LOSE_WRITE: 1 + its argument */
+	bool done;    /* has been at the disk */
 	uint64_t due_ns;
 
 	uint8_t *data; /* of the write, or to be read */

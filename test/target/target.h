@@ -122,7 +122,8 @@ enum tgt_act {
 	TGT_FORGET,         /* command: taken and never answered */
 	TGT_ASYNC,    /* on a request: before its answer, an Asynchronous Message with event arg */
 	TGT_REDIRECT, /* login: status arg (0x0101, 0x0102), TargetAddress text */
-	TGT_LOSE_WRITE, /* command: answered GOOD, not written: only to prove a judge */
+	TGT_LOSE_WRITE, /* command: GOOD, not written (arg 1: and who looks on is told it was);
+				  only to prove a judge */
 	N_TGT_ACTS
 };
 
