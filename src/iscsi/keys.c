@@ -483,6 +483,12 @@ int negotiation_take(struct negotiation *g, const char *key, const char *value, 
 			text_add(reply, key, "NotUnderstood");
 		return 0;
 	}
+	/*
+	 * Targets offer what is the session's on further connections too, and reject that we
+	 * reject it.
+	 */
+	if (r->session_wide && !g->leading && strcmp(value, "Reject") == 0)
+		return 0;
 	if (g->settled & bit_of(r) && r->kind != TEXT)
 		return refuse(g, key, value, "negotiated a second time");
 	g->settled |= bit_of(r);

@@ -693,6 +693,10 @@ static void keys_second_connection_leaves_the_session_alone(void **state)
 	assert_int_equal(count_pairs(&t.offered), 3); /* the rest is the session's */
 	assert_int_equal(negotiation_take(&t.g, "MaxBurstLength", "8192", &t.reply), 0);
 	assert_string_equal(value_in(&t.reply, "MaxBurstLength"), "Reject");
+	/* tgt answers that with the same; twice something else is too much */
+	assert_int_equal(negotiation_take(&t.g, "MaxBurstLength", "Reject", &t.reply), 0);
+	assert_int_equal(negotiation_take(&t.g, "MaxBurstLength", "8192", &t.reply), -EPROTO);
+	assert_int_equal(count_pairs(&t.reply), 1);
 	t.g.owes = false;
 	assert_int_equal(negotiation_finish(&t.g), 0);
 	assert_int_equal(t.result.MaxBurstLength, 777);
