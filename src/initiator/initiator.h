@@ -178,7 +178,8 @@ int initiator_add_connection(struct initiator *i, const struct initiator_connect
  * Commands under way there end first or go to the others. The target's answer is waited
  * for at most logout_timeout_ns; the connection is removed in every case.
  *
- * Return: 0; -ENOENT; -EPERM it is the leading one; -ENOTCONN the session ends; -EBUSY it
+ * Return: 0; -ENOENT; -EPERM it is the leading one, or the last that is up (which may come
+ * out later, as c->error); -ENOTCONN the session ends; -EBUSY it
  * is being added or removed already.
  */
 int initiator_remove_connection(struct initiator *i, unsigned number, struct initiator_change *c);

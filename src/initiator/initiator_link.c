@@ -364,11 +364,11 @@ void link_left(struct link *l, unsigned time2wait_s)
 {
 	bool removed = l->removing != NULL;
 
+	tell_down(l, removed ? "removed" : "logged out, as the target asked");
 	if (removed)
 		link_end(l, 0);
 	else
 		link_retry(l, time2wait_s);
-	tell_down(l, removed ? "removed" : "logged out, as the target asked");
 }
 
 void links_stop(struct initiator *i, const char *why)
@@ -441,8 +441,10 @@ void links_work(struct initiator *i)
 	struct link *l, *tmp;
 
 	list_for_each_safe (l, tmp, &i->links, node) {
-		if (l->remove_due && l->state == LINK_UP)
+		if (l->remove_due && l->state == LINK_UP && link_has_peer(i, l))
 			link_leave(l);
+		else if (l->remove_due && l->state == LINK_UP)
+			link_change_done(l, &l->removing, -EPERM); /* the last one by now */
 		else if (l->removing && !l->conn)
 			link_end(l, 0);
 		l->remove_due = false;
@@ -578,6 +580,8 @@ int initiator_remove_connection(struct initiator *i, unsigned number, struct ini
 		return -EPERM;
 	if (l->adding || l->removing)
 		return -EBUSY;
+	if (l->state == LINK_UP && !link_has_peer(i, l))
+		return -EPERM;
 	c->error = 0;
 	c->number = number;
 	l->removing = c;

@@ -239,3 +239,78 @@ void addrs_follow_one(struct session *s)
 	if (changed)
 		follow(s, version);
 }
+
+/* ---- one more connection ------------------------------------------------------------- */
+
+static bool is_used(const struct initiator_status *st, const struct tcp_addr *addr)
+{
+	for (unsigned k = 0; k < st->n_connections; k++) {
+		if (st->connection[k].state != INITIATOR_CONN_DOWN &&
+		    tcp_addr_equal(&st->connection[k].peer, addr))
+			return true;
+	}
+	return false;
+}
+
+/* In order, but those in use last. */
+static void unused_first(struct login_addrs *a, const struct initiator_status *st)
+{
+	const struct login_addrs all = *a;
+
+	a->n = 0;
+	for (int used = 0; used <= 1; used++) {
+		for (unsigned i = 0; i < all.n; i++) {
+			if (is_used(st, &all.v[i]) == used)
+				a->v[a->n++] = all.v[i];
+		}
+	}
+}
+
+/* What is not known of any discovery is at least where the session is. */
+static void add_peers(struct login_addrs *a, const struct initiator_status *st)
+{
+	for (unsigned k = 0; k < st->n_connections; k++) {
+		if (st->connection[k].state != INITIATOR_CONN_DOWN && a->n < INITIATOR_MAX_ADDRS &&
+		    !addrs_have(a, &st->connection[k].peer))
+			a->v[a->n++] = st->connection[k].peer;
+	}
+}
+
+static uint32_t portals_of_group(struct login_addrs *a, struct manager *m, const char *target,
+				 const struct initiator_status *st, struct refusal *why)
+{
+	CLEANUP(freep) struct target_portal *v = NULL;
+	size_t n = 0;
+	int r = portals_of(m, target, &v, &n);
+
+	if (r)
+		return refuse_errno(why, r, "the portals of the target could not be listed");
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].tpgt == st->params.TargetPortalGroupTag)
+			addrs_add(a, v[i].address, v[i].socket);
+	}
+	unused_first(a, st);
+	add_peers(a, st);
+	if (a->n == 0)
+		return refuse(why, ISDSC_NO_CONNECTION_AVAILABLE,
+			      "the session has no connection at the moment");
+	return 0;
+}
+
+uint32_t addrs_for_connection(struct login_addrs *ret, struct manager *m, const char *target,
+			      const struct initiator_status *st, const struct portal *portal,
+			      struct refusal *why)
+{
+	int r;
+
+	*ret = (struct login_addrs){0};
+	if (!portal)
+		return portals_of_group(ret, m, target, st, why);
+	r = addrs_add(ret, portal->address, portal->socket);
+	ret->first = *portal;
+	if (r == 0)
+		return 0;
+	return refuse(why, r == -ENOMEM ? WIN_NOT_ENOUGH_MEMORY : ISDSC_DNS_NAME_UNRESOLVED,
+		      "\"%s\" cannot be resolved: %s", portal->address,
+		      r == -ENOENT ? "no such host" : strerror(-r));
+}

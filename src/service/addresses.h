@@ -37,4 +37,12 @@ void addrs_follow(struct manager *m);
 /* What has changed while @s was logging in. */
 void addrs_follow_one(struct session *s);
 
+/*
+ * For one more connection of a session: @portal, or with NULL the portals of the session's
+ * group, those that no connection uses yet before the others.
+ */
+uint32_t addrs_for_connection(struct login_addrs *ret, struct manager *m, const char *target,
+			      const struct initiator_status *st, const struct portal *portal,
+			      struct refusal *why);
+
 #endif

@@ -21,6 +21,21 @@ struct new_connection {
 	struct blob key;
 };
 
+struct connection {
+	struct list node; /* session->connections */
+	unsigned number;  /* the initiator's */
+	struct unique_id id;
+	struct portal portal; /* as asked for; "": any */
+};
+
+/*
+ * The id of the connection with the initiator's @number, and the portal that was asked for.
+ * False: it is gone. Any thread, session->lock not held.
+ */
+bool sess_connection(struct session *s, unsigned number, struct unique_id *ret_id,
+		     struct portal *ret_portal);
+void sess_forget_connections(struct session *s);
+
 /* Returns when the connection is in full feature phase; *ret is its id. 0 or a code with @why. */
 uint32_t sess_add_connection(struct session *s, const struct new_connection *how,
 			     struct unique_id *ret, struct refusal *why);

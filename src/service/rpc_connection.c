@@ -18,12 +18,16 @@ enum {
 	PROTOCOL_TCP = 6,
 };
 
-static json_t *json_of_connection_parameters(const struct session *s,
+static json_t *json_of_connection_parameters(struct session *s,
 					     const struct initiator_connection *c)
 {
 	char id[ID_TEXT_BYTES];
+	struct portal asked;
+	struct unique_id u;
 
-	id_text(&s->connection_id, id);
+	if (!sess_connection(s, c->number, &u, &asked))
+		return NULL;
+	id_text(&u, id);
 	return json_pack(
 		"{s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "id", id, "state",
 		c->state == INITIATOR_CONN_LOGOUT ? CONNECTION_LOGOUT : CONNECTION_FULL_FEATURE,

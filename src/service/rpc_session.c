@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "service/connections.h"
 #include "service/log.h"
 #include "service/removal.h"
 #include "service/rpc.h"
@@ -93,14 +94,13 @@ static const char *state_name(enum initiator_state state)
 }
 
 /* Clients look for the address they gave: where it means the peer, it is told as it was given. */
-static void target_address(const struct session *s, const struct tcp_addr *peer, char *buf,
+static void target_address(const struct portal *asked, const struct tcp_addr *peer, char *buf,
 			   size_t n)
 {
 	struct tcp_addr given;
 
-	if (tcp_literal(s->portal.address, s->portal.socket, &given) == 0 &&
-	    tcp_addr_equal(&given, peer))
-		snprintf(buf, n, "%s", s->portal.address);
+	if (tcp_literal(asked->address, asked->socket, &given) == 0 && tcp_addr_equal(&given, peer))
+		snprintf(buf, n, "%s", asked->address);
 	else
 		tcp_addr_text(peer, buf, n);
 }
@@ -108,10 +108,14 @@ static void target_address(const struct session *s, const struct tcp_addr *peer,
 static json_t *json_of_connection(struct session *s, const struct initiator_connection *c)
 {
 	char id[ID_TEXT_BYTES], local[TCP_ADDR_TEXT], peer[ADDRESS_MAX + 1];
+	struct portal asked;
+	struct unique_id u;
 
-	id_text(&s->connection_id, id);
+	if (!sess_connection(s, c->number, &u, &asked))
+		return NULL;
+	id_text(&u, id);
 	tcp_addr_text(&c->local, local, sizeof(local));
-	target_address(s, &c->peer, peer, sizeof(peer));
+	target_address(&asked, &c->peer, peer, sizeof(peer));
 	return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i}", "id", id, "initiatorAddress", local,
 			 "initiatorSocket", tcp_addr_port(&c->local), "targetAddress", peer,
 			 "targetSocket", tcp_addr_port(&c->peer), "cid", c->cid);

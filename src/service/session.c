@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "service/addresses.h"
+#include "service/connections.h"
 #include "service/log.h"
 #include "service/mapping.h"
 #include "service/portal.h"
@@ -50,6 +51,24 @@ static void on_down(void *user, const char *why)
 	log_limited(&s->log, LOG_LEVEL_WARNING, "session %s: connection lost: %s", s->target, why);
 }
 
+/* What becomes of the only one is told of the session. */
+static void on_connection(void *user, unsigned number, bool up, const char *why)
+{
+	struct session *s = user;
+	struct unique_id id;
+	struct portal portal;
+	char text[ID_TEXT_BYTES];
+
+	if (!sess_connection(s, number, &id, &portal))
+		return;
+	id_text(&id, text);
+	if (up)
+		log_debug("session %s: connection %s is up", s->target, text);
+	else
+		log_limited(&s->log, LOG_LEVEL_INFO, "session %s: connection %s ended: %s",
+			    s->target, text, why);
+}
+
 static void on_verify(void *user)
 {
 	struct session *s = user;
@@ -88,6 +107,7 @@ static const struct initiator_ops ops = {
 	.up = on_up,
 	.failed = on_failed,
 	.down = on_down,
+	.connection = on_connection,
 	.verify = on_verify,
 	.hold_expired = on_hold_expired,
 	.note = on_note,
@@ -110,6 +130,7 @@ static void sess_free(struct session *s)
 		loop_call(s->loop, free_initiator, s);
 	if (s->family)
 		family_put(s->m, s->family);
+	sess_forget_connections(s);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s->mapping);
@@ -383,6 +404,7 @@ static struct session *sess_new(struct manager *m, const struct kept_login *l,
 	s->n_refs = 1;
 	list_init(&s->node);
 	list_init(&s->paths);
+	list_init(&s->connections);
 	pthread_mutex_init(&s->lock, NULL);
 	cond_init(&s->changed);
 	s->log = (struct log_limit)LOG_LIMIT_INIT;

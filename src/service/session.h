@@ -67,6 +67,7 @@ struct session {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool up, closed, failed;
+	struct list connections; /* struct connection: those after the leading one, in order */
 	struct initiator_failure failure;
 	unsigned wants;
 	bool paused, no_scan, quit, working, scanned;

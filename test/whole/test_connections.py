@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Connections of a session: what was negotiated, more of them, fewer of them."""
+import os
+import subprocess
+
 import pytest
 
-from bed import Refused
-from test_session import discover
+from bed import Refused, free_port, run, wait_for
+from conftest import need_program
+from test_session import discover, read, write
+
+FAST = "[session]\nretry_min = 100ms\nretry_max = 500ms\nnop_interval = 500ms\nnop_timeout = 1\n"
 
 INVALID_SESSION_ID = 0xEFFF001C
 TOO_MANY_CONNECTIONS = 0xEFFF000E
+CONNECTION_FAILED = 0xEFFF0003
+CANNOT_REMOVE_LEADING_CONNECTION = 0xEFFF0064
 CANT_REMOVE_LAST_CONNECTION = 0xEFFF003D
 INVALID_CONNECTION_ID = 0xEFFF0063
 ANY_PORT = 0xFFFFFFFF
@@ -75,3 +83,148 @@ def test_one_connection_is_all(service, tgt):
     service.logout(session)
     refused(INVALID_SESSION_ID, add, service, session)
     refused(INVALID_SESSION_ID, remove, service, session, connection)
+
+
+# ---- several ---------------------------------------------------------------
+
+
+def connections(service):
+    return service.sessions()[0]["connections"]
+
+
+def kill_connection(c):
+    """As a middle box would: both ends get a reset."""
+    run("ss", "-K", "dst", c["targetAddress"], "dport", "=", c["targetSocket"], "src", c["initiatorAddress"], "sport", "=",
+        c["initiatorSocket"], check=False)  # fmt: skip
+
+
+def cids_at_target(tgt):
+    return tgt.admin("--lld", "iscsi", "--op", "show", "--mode", "conn", "--tid", 1).out.count("Connection:")
+
+
+def several(service, tgt, n, **options):
+    """A session with n connections. Return: its id, and theirs."""
+    tgt.setting("MaxConnections", 8)
+    discover(service, tgt)
+    session, first = login(service, tgt.name, maximumConnections=0, **options)
+    return session, [first] + [add(service, session) for _ in range(n - 1)]
+
+
+def verify_io(device, seconds=30, size="16M"):
+    """fio that writes and reads back."""
+    need_program("fio")
+    return subprocess.Popen(
+        ["timeout", str(seconds + 60), "fio", "--name=x", "--filename=" + device, "--rw=randwrite", "--bs=8k", "--iodepth=16", "--ioengine=libaio", "--direct=1",
+         "--size=" + size, "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--verify_state_save=0"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+
+
+def ended_well(fio, seconds=90):
+    out, _ = fio.communicate(timeout=seconds)
+    assert fio.returncode == 0, out
+
+
+def test_added_listed_used_and_removed(service, tgt):
+    session, ids = several(service, tgt, 3)
+    listed = connections(service)
+    assert [c["id"] for c in listed] == ids and len(set(ids)) == 3
+    assert [c["cid"] for c in listed] == [1, 2, 3]
+    assert len({c["initiatorSocket"] for c in listed}) == 3
+    assert all((c["targetAddress"], c["targetSocket"]) == ("127.0.0.1", tgt.port) for c in listed)
+    p = parameters(service, session)
+    assert p["maximumConnections"] == 8 and [c["id"] for c in p["connections"]] == ids
+    assert cids_at_target(tgt) == 3
+    device = service.device(session)
+    ended_well(verify_io(device))
+    assert sum(c["estimatedThroughput"] for c in parameters(service, session)["connections"]) > 1000000
+    refused(CANNOT_REMOVE_LEADING_CONNECTION, remove, service, session, ids[0])
+    remove(service, session, ids[1])
+    assert [c["id"] for c in connections(service)] == [ids[0], ids[2]]
+    assert cids_at_target(tgt) == 2
+    refused(INVALID_CONNECTION_ID, remove, service, session, ids[1])
+    another = add(service, session)
+    assert another not in ids and [c["id"] for c in connections(service)] == [ids[0], ids[2], another]
+    data = os.urandom(1 << 20)
+    write(device, 0, data)
+    assert read(device, 0, len(data)) == data
+    service.logout(session)
+    assert cids_at_target(tgt) == 0
+
+
+def test_no_more_than_agreed_on(service, tgt):
+    tgt.setting("MaxConnections", 8)
+    discover(service, tgt)
+    session, _ = login(service, tgt.name, maximumConnections=2)
+    assert parameters(service, session)["maximumConnections"] == 2
+    second = add(service, session)
+    refused(TOO_MANY_CONNECTIONS, add, service, session)
+    remove(service, session, second)
+    refused(INVALID_CONNECTION_ID, remove, service, session, second)
+    add(service, session)
+    service.logout(session)
+
+
+def test_added_at_a_portal_of_its_own_with_digests_of_its_own(service, tgt):
+    tgt.setting("HeaderDigest", "CRC32C,None")
+    tgt.setting("DataDigest", "CRC32C,None")
+    session, ids = several(service, tgt, 1, headerDigest=0, dataDigest=0)
+    at = {"symbolicName": "", "address": "127.0.0.1", "socket": tgt.port}
+    ids.append(add(service, session, at, {"informationSpecified": 3, "loginFlags": 0, "headerDigest": 1, "dataDigest": 1}))
+    digests = [(c["headerDigest"], c["dataDigest"]) for c in parameters(service, session)["connections"]]
+    assert digests == [(0, 0), (1, 1)]
+    ended_well(verify_io(service.device(session), size="4M"))
+    refused(CONNECTION_FAILED, add, service, session, {**at, "socket": free_port()})
+    assert [c["id"] for c in connections(service)] == ids
+    service.logout(session)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["leading", "added"])
+def test_one_of_two_is_lost_under_load(make_service, tgt, which):
+    service = make_service(FAST)
+    session, ids = several(service, tgt, 2)
+    fio = verify_io(service.device(session), size="32M")
+    try:
+        for _ in range(3):
+            before = wait_for(lambda: len(connections(service)) == 2 and connections(service), 20, "both connections")
+            kill_connection(before[which])
+            wait_for(lambda: [c["cid"] for c in connections(service)] != [c["cid"] for c in before], 10, "the loss")
+            assert service.sessions()[0]["state"] == "up"
+        ended_well(fio)
+    finally:
+        if fio.poll() is None:
+            fio.kill()
+    after = wait_for(lambda: len(connections(service)) == 2 and connections(service), 20, "both connections")
+    assert [c["id"] for c in after] == ids
+    assert after[which]["cid"] not in (1, 2) and after[1 - which]["cid"] == before[1 - which]["cid"]
+    assert "is back" not in service.log()
+    service.logout(session)
+
+
+def test_all_are_lost_and_come_back(make_service, tgt):
+    service = make_service(FAST)
+    session, ids = several(service, tgt, 3)
+    device = service.device(session)
+    data = os.urandom(1 << 20)
+    write(device, 0, data)
+    tgt.kill()
+    wait_for(lambda: not connections(service), 10, "the loss")
+    assert service.sessions()[0]["state"] == "down"
+    refused(0xEFFF0060, add, service, session)
+    tgt.restart()
+    wait_for(lambda: len(connections(service)) == 3, 20, "all connections")
+    assert [c["id"] for c in connections(service)] == ids
+    wait_for(lambda: service.sessions()[0]["state"] == "up", 20, "the session's return")
+    assert read(device, 0, len(data)) == data
+    service.logout(session)
+
+
+def test_removed_while_the_target_is_away(make_service, tgt):
+    service = make_service(FAST)
+    session, ids = several(service, tgt, 2)
+    tgt.kill()
+    wait_for(lambda: not connections(service), 10, "the loss")
+    remove(service, session, ids[1])
+    tgt.restart()
+    wait_for(lambda: service.sessions()[0]["state"] == "up", 20, "the session's return")
+    assert [c["id"] for c in connections(service)] == ids[:1]
+    service.logout(session)
