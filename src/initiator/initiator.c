@@ -17,6 +17,7 @@
 #include "base/name.h"
 
 #define DEFAULT_NS(v, ns) ((v) ? (v) : (ns))
+#define FLUSH_ROUNDS      8
 #define DRAIN_MAX_NS \
 	(10 * NS_PER_S) /* for commands under way, before a logout the target asked for */
 
@@ -116,12 +117,19 @@ static void finish(struct initiator *i)
 	i->ops->closed(i->user);
 }
 
+/* What one connection has sent or heard may give another one something to send. */
 static void links_flush(struct initiator *i)
 {
 	struct link *l;
+	bool more = true;
 
-	list_for_each (l, &i->links, node)
-		sock_flush(l);
+	for (int round = 0; more && round < FLUSH_ROUNDS; round++) {
+		more = false;
+		list_for_each (l, &i->links, node)
+			more |= sock_flush(l);
+	}
+	if (more)
+		initiator_wake(i);
 }
 
 static void closing_work(struct initiator *i)
@@ -280,7 +288,7 @@ static void on_logged_out(struct initiator *i, struct link *l, const struct iscs
 {
 	uint64_t wait_s = ev->time2wait_s;
 
-	if (l->state == LINK_LEAVING) {
+	if (!ev->last && i->state != INITIATOR_CLOSING) {
 		link_left(l, ev->time2wait_s);
 		return;
 	}
@@ -309,7 +317,7 @@ static void on_conn_lost(struct initiator *i, struct link *l, const struct iscsi
 			close_soon(i);
 	} else if (l->state == LINK_LEAVING) {
 		link_left(l, ev->time2wait_s);
-	} else if (!link_has_peer(i, l)) {
+	} else if (ev->last && !ev->recover_s) {
 		session_lost(i, l, text, ev->time2wait_s);
 	} else {
 		link_lost(l, text, ev);
@@ -365,6 +373,11 @@ static void event_act(struct initiator *i, const struct iscsi_event *ev)
 		cmds_task_done(i, ev->task);
 		return;
 	}
+	if (ev->kind == ISCSI_EV_CONN_DOWN && !ev->conn && session_is_up(i)) {
+		/* none came in time that its tasks could go on over */
+		session_lost(i, &i->lead, "no connection in time to recover", ev->time2wait_s);
+		return;
+	}
 	/* What a connection said that is closed since does not count. */
 	l = link_of(i, ev->conn);
 	if (!l)
@@ -413,7 +426,8 @@ void events_drain(struct initiator *i)
 	list_for_each (l, &i->links, node) {
 		if (!l->conn || conn_alive(l->conn))
 			continue;
-		ev = (struct iscsi_event){.kind = ISCSI_EV_CONN_DOWN, .conn = l->conn};
+		ev = (struct iscsi_event){
+			.kind = ISCSI_EV_CONN_DOWN, .conn = l->conn, .last = !link_has_peer(i, l)};
 		on_conn_end(i, l, &ev, "the connection has ended");
 	}
 }

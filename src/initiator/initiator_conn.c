@@ -64,14 +64,14 @@ static void sock_read(struct link *l)
 	events_drain(i);
 }
 
-void sock_flush(struct link *l)
+bool sock_flush(struct link *l)
 {
 	struct initiator *i = l->i;
 	struct iovec iov[TX_IOV];
-	bool blocked = false;
+	bool blocked = false, sent = false;
 
 	if (!l->conn || l->sock_blocked)
-		return;
+		return false;
 	for (int round = 0;; round++) {
 		size_t n_iov = conn_tx_peek(l->conn, iov, TX_IOV, loop_now_ns(i->loop));
 		long n;
@@ -91,6 +91,7 @@ void sock_flush(struct link *l)
 			transport_failed(l, (int)n);
 			break;
 		}
+		sent = true;
 		l->n_bytes += (size_t)n;
 		conn_tx_done(l->conn, (size_t)n, loop_now_ns(i->loop));
 		if ((size_t)n < iov_bytes(iov, n_iov)) {
@@ -106,6 +107,7 @@ void sock_flush(struct link *l)
 			transport_failed(l, r);
 	}
 	events_drain(i);
+	return sent;
 }
 
 /*

@@ -344,6 +344,9 @@ void link_retry(struct link *l, unsigned time2wait_s)
 void link_lost(struct link *l, const char *why, const struct iscsi_event *ev)
 {
 	link_retry(l, ev->time2wait_s);
+	/* with a bound that the target has set for it */
+	if (ev->recover_s)
+		arm(l->i, &l->timer, after(l->i, ev->time2wait_s * NS_PER_S));
 	tell_down(l, why);
 }
 
@@ -356,7 +359,8 @@ void link_leave(struct link *l)
 		return;
 	}
 	l->state = LINK_LEAVING;
-	arm(i, &l->timer, after(i, i->logout_timeout_ns + GUARD_NS));
+	/* once for what is under way, once for the answer */
+	arm(i, &l->timer, after(i, 2 * i->logout_timeout_ns + GUARD_NS));
 	initiator_wake(i);
 }
 

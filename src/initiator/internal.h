@@ -213,8 +213,8 @@ void link_change_done(struct link *l, struct initiator_change **at, int error);
 void sock_connect(struct link *l, const struct tcp_addr *to);
 /* Closes socket and connection; unfinished tasks go back to the engine's queue. */
 void sock_close(struct link *l);
-/* Sends what the engine has to send, once per turn. */
-void sock_flush(struct link *l);
+/* Sends what the engine has to send, once per turn. Was there something? */
+bool sock_flush(struct link *l);
 void engine_rearm(struct initiator *i);
 void engine_fire(struct loop_timer *t);
 
