@@ -30,6 +30,7 @@ enum key_kind {
 	KEY_BOOL,
 	KEY_DIGEST,
 	KEY_LEVEL,
+	KEY_POLICY,
 	KEY_OCTAL,
 };
 
@@ -96,6 +97,8 @@ static const struct key_row keys[] = {
 	{"HeaderDigest", SCOPE_SESSION, KEY_DIGEST, T(header_digest), 0, 0,
 	 ISCSI_OFFER_NONE_CRC32C},
 	{"DataDigest", SCOPE_SESSION, KEY_DIGEST, T(data_digest), 0, 0, ISCSI_OFFER_NONE_CRC32C},
+	{"connection_policy", SCOPE_SESSION, KEY_POLICY, T(connection_policy), 0, 0,
+	 ISCSI_POLICY_ROUND_ROBIN},
 	{"InitialR2T", SCOPE_SESSION, KEY_BOOL, T(initial_r2t), 0, 1, 0},
 	{"ImmediateData", SCOPE_SESSION, KEY_BOOL, T(immediate_data), 0, 1, 1},
 	{"FirstBurstLength", SCOPE_SESSION, KEY_SIZE, T(first_burst), 512, 16777215, 262144},
@@ -176,6 +179,9 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 {
 	static const char *const bools[] = {"yes", "no", "true", "false", "on", "off", "1", "0"};
 	static const uint64_t bool_values[] = {1, 0, 1, 0, 1, 0, 1, 0};
+	static const char *const policies[] = {"failover", "round_robin", "least_queue"};
+	static const uint64_t policy_values[] = {ISCSI_POLICY_FAILOVER, ISCSI_POLICY_ROUND_ROBIN,
+						 ISCSI_POLICY_LEAST_QUEUE};
 	static const char *const digests[] = {"none", "crc32c", "none,crc32c", "crc32c,none"};
 	static const uint64_t digest_values[] = {ISCSI_OFFER_NONE, ISCSI_OFFER_CRC32C,
 						 ISCSI_OFFER_NONE_CRC32C, ISCSI_OFFER_CRC32C_NONE};
@@ -213,6 +219,10 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 		expect = "None, CRC32C, \"None,CRC32C\" or \"CRC32C,None\"";
 		r = word_parse(text, ret, digests, digest_values, ARRAY_SIZE(digests));
 		break;
+	case KEY_POLICY:
+		expect = "round_robin, least_queue or failover";
+		r = word_parse(text, ret, policies, policy_values, ARRAY_SIZE(policies));
+		break;
 	case KEY_LEVEL:
 		expect = "error, warning, info or debug";
 		r = log_level_parse(text, &level);
@@ -224,7 +234,8 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 		snprintf(why, n_why, "%s must be %s, not \"%s\"", k->name, expect, text);
 		return r;
 	}
-	if (k->kind == KEY_BOOL || k->kind == KEY_DIGEST || k->kind == KEY_LEVEL)
+	if (k->kind == KEY_BOOL || k->kind == KEY_DIGEST || k->kind == KEY_LEVEL ||
+	    k->kind == KEY_POLICY)
 		return 0;
 	if (*ret < k->min || *ret > k->max) {
 		uint64_t unit = k->kind != KEY_TIME ? 1 : k->min % NS_PER_S ? NS_PER_MS : NS_PER_S;

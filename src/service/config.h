@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "iscsi/engine.h"
 #include "iscsi/keys.h"
 #include "service/log.h"
 
@@ -42,6 +43,7 @@ struct tuning {
 	uint64_t initial_r2t, immediate_data;
 	uint64_t first_burst, max_burst, max_recv_segment;
 	uint64_t max_outstanding_r2t;
+	uint64_t connection_policy; /* enum iscsi_policy */
 };
 
 struct config {

@@ -120,6 +120,7 @@ static void values(void **state)
 			      "MaxBurstLength = 1M\n"
 			      "FirstBurstLength = 64K\n"
 			      "HeaderDigest = CRC32C\n"
+			      "connection_policy = least_queue\n"
 			      "InitialR2T = yes\n"),
 			 0);
 	assert_string_equal(c.backend, "fuse");
@@ -140,6 +141,7 @@ static void values(void **state)
 	assert_int_equal(offer.MaxBurstLength, 1048576);
 	assert_int_equal(offer.FirstBurstLength, 65536);
 	assert_int_equal(offer.HeaderDigest, ISCSI_OFFER_CRC32C);
+	assert_int_equal(t.connection_policy, ISCSI_POLICY_LEAST_QUEUE);
 	assert_int_equal(offer.InitialR2T, 1);
 }
 
@@ -210,6 +212,7 @@ static void mistakes(void **state)
 	refused("[session]\nmax_units = 0\n", 2, "between 1 and 16384");
 	refused("[session]\nmax_units = 16385\n", 2, "between 1 and 16384");
 	refused("[session]\nHeaderDigest = md5\n", 2, "HeaderDigest");
+	refused("[session]\nconnection_policy = some\n", 2, "connection_policy");
 	refused("[session]\nInitialR2T = maybe\n", 2, "InitialR2T");
 	refused("[service]\nsocket_mode = 9\n", 2, "socket_mode");
 	refused("[service]\nidle_timeout = 9\n", 2, "idle_timeout");

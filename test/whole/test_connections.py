@@ -136,7 +136,9 @@ def test_added_listed_used_and_removed(service, tgt):
     assert cids_at_target(tgt) == 3
     device = service.device(session)
     ended_well(verify_io(device))
-    assert sum(c["estimatedThroughput"] for c in parameters(service, session)["connections"]) > 1000000
+    # in turn
+    rates = [c["estimatedThroughput"] for c in parameters(service, session)["connections"]]
+    assert min(rates) * 4 > max(rates), rates
     refused(CANNOT_REMOVE_LEADING_CONNECTION, remove, service, session, ids[0])
     remove(service, session, ids[1])
     assert [c["id"] for c in connections(service)] == [ids[0], ids[2]]
@@ -149,6 +151,15 @@ def test_added_listed_used_and_removed(service, tgt):
     assert read(device, 0, len(data)) == data
     service.logout(session)
     assert cids_at_target(tgt) == 0
+
+
+def test_failover_uses_one(make_service, tgt):
+    service = make_service("[session]\nconnection_policy = failover\n")
+    session, ids = several(service, tgt, 2)
+    ended_well(verify_io(service.device(session), size="4M"))
+    rates = [c["estimatedThroughput"] for c in parameters(service, session)["connections"]]
+    assert rates[1] * 100 < rates[0], rates
+    service.logout(session)
 
 
 def test_no_more_than_agreed_on(service, tgt):
