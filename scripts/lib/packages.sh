@@ -11,7 +11,7 @@ libfuse3-dev libmount-dev libblkid-dev libsystemd-dev"
 PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
 PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc libnbd-bin qemu-utils
 libiscsi-bin qemu-block-extra"
-PACKAGES_FULL="clang libclang-rt-14-dev"
+PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux busybox-static cpio xz-utils tshark valgrind"
 
 package_missing() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" != installed ]
