@@ -151,7 +151,12 @@ EXPORT ISDSC_STATUS WINAPI ReportIScsiTargetPortalsW(PWSTR instance, PWSTR targe
 	return target_portals_report(FORM_W, instance, target, tag, count, portals);
 }
 
-/* The list is given even when some portal did not answer; that is then the status. */
+static bool is_warning(json_int_t status)
+{
+	return status >= 0 && status >> 16 == 0xafff;
+}
+
+/* The list is given even when some portal did not answer; a warning is then the status. */
 static ISDSC_STATUS targets_report(enum form form, BOOLEAN force, void *size, void *buffer)
 {
 	CLEANUP(json_dropp) json_t *reply = NULL;
@@ -166,7 +171,8 @@ static ISDSC_STATUS targets_report(enum form form, BOOLEAN force, void *size, vo
 	if (status)
 		return status;
 	warning = json_object_get(reply, "status");
-	if (!json_is_integer(warning))
+	if (!json_is_integer(warning) ||
+	    (json_integer_value(warning) != 0 && !is_warning(json_integer_value(warning))))
 		return detail_fail_reply("ListTargets", "status");
 	status = list_names(&l, reply, "targets", MAX_ISCSI_NAME_LEN + 1);
 	return status ? status : (ISDSC_STATUS)json_integer_value(warning);
