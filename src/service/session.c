@@ -421,22 +421,21 @@ static struct session *sess_new(struct manager *m, const struct kept_login *l,
 /* The lowest ordinal that no session of the same kind to the same portal has; manager->lock. */
 static unsigned ordinal_free(const struct manager *m, const struct session *me)
 {
+	bool taken[SESSIONS_MAX + 1] = {false};
 	const struct session *s;
 	unsigned n = 0;
-	bool taken;
 
-	do {
-		taken = false;
-		list_for_each (s, &m->sessions, node) {
-			if (s != me && s->ordinal == n && s->informational == me->informational &&
-			    iscsi_name_equal(s->target, me->target) &&
-			    iscsi_name_equal(s->node_name, me->node_name) &&
-			    strcasecmp(s->isid_portal, me->isid_portal) == 0)
-				taken = true;
-		}
-		if (taken)
-			n++;
-	} while (taken);
+	list_for_each (s, &m->sessions, node) {
+		if (s != me && s->ordinal < ARRAY_SIZE(taken) &&
+		    s->informational == me->informational &&
+		    iscsi_name_equal(s->target, me->target) &&
+		    iscsi_name_equal(s->node_name, me->node_name) &&
+		    strcasecmp(s->isid_portal, me->isid_portal) == 0)
+			taken[s->ordinal] = true;
+	}
+	/* there are fewer sessions than places */
+	while (taken[n])
+		n++;
 	return n;
 }
 

@@ -15,9 +15,37 @@
 #include "service/args.h"
 #include "service/log.h"
 
+/* Each mount with the disk below it, found out once however many disks are asked for. */
+struct volume {
+	dev_t dev, disk;
+	const char *target; /* the table's */
+};
+
 struct volumes {
 	struct libmnt_table *table;
+	struct volume *v;
+	size_t n;
 };
+
+static int volumes_fill(struct volumes *v)
+{
+	struct libmnt_iter *it = mnt_new_iter(MNT_ITER_FORWARD);
+	int n = mnt_table_get_nents(v->table);
+	struct libmnt_fs *fs;
+	unsigned partition;
+
+	v->v = calloc(n > 0 ? (size_t)n : 1, sizeof(*v->v));
+	while (it && v->v && v->n < (size_t)n && mnt_table_next_fs(v->table, it, &fs) == 0) {
+		struct volume *one = &v->v[v->n];
+
+		one->dev = mnt_fs_get_devno(fs);
+		one->disk = sys_block_disk(one->dev, &partition);
+		one->target = mnt_fs_get_target(fs);
+		v->n += one->target != NULL;
+	}
+	mnt_free_iter(it);
+	return it && v->v ? 0 : -ENOMEM;
+}
 
 struct volumes *volumes_read(void)
 {
@@ -25,7 +53,7 @@ struct volumes *volumes_read(void)
 
 	if (v) {
 		v->table = mnt_new_table_from_file("/proc/self/mountinfo");
-		if (!v->table)
+		if (!v->table || volumes_fill(v))
 			return volumes_free(v);
 	}
 	return v;
@@ -35,6 +63,7 @@ struct volumes *volumes_free(struct volumes *v)
 {
 	if (v) {
 		mnt_unref_table(v->table);
+		free(v->v);
 		free(v);
 	}
 	return NULL;
@@ -43,21 +72,11 @@ struct volumes *volumes_free(struct volumes *v)
 json_t *volumes_of(struct volumes *v, dev_t disk)
 {
 	json_t *array = json_array();
-	struct libmnt_iter *it;
-	struct libmnt_fs *fs;
-	unsigned partition;
 
-	if (!v || !disk)
-		return array;
-	it = mnt_new_iter(MNT_ITER_FORWARD);
-	while (it && mnt_table_next_fs(v->table, it, &fs) == 0) {
-		dev_t dev = mnt_fs_get_devno(fs);
-		const char *target = mnt_fs_get_target(fs);
-
-		if (target && (dev == disk || sys_block_disk(dev, &partition) == disk))
-			json_array_append_new(array, json_of_foreign(target));
+	for (size_t i = 0; v && disk && i < v->n; i++) {
+		if (v->v[i].dev == disk || v->v[i].disk == disk)
+			json_array_append_new(array, json_of_foreign(v->v[i].target));
 	}
-	mnt_free_iter(it);
 	return array;
 }
 

@@ -18,7 +18,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define VARLINK_MSG_MAX   (16u << 20) /* bytes of one message, without its NUL */
+/* Bytes of one message, without its NUL: 100000 targets with the longest names are half of it. */
+#define VARLINK_MSG_MAX   (64u << 20)
 #define VARLINK_INTERFACE "io.iscsidsc.Initiator"
 
 struct varlink_conn;

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-import bed
 from bed import Refused, wait_for
 from peer import hang, login_refused
+from test_scale import sanitized
 from test_session import discover
 
 ANY_PORT = 0xFFFFFFFF
@@ -258,3 +258,128 @@ def test_kept_logins_off(make_service, tgt):
     assert len(kept(service)) == 1
     remove(service, tgt.name)
     assert kept(service) == [] and service.sessions() == [] and tgt.sessions() == 0
+
+
+def set_much(service, tgt):
+    """Something of all that is kept."""
+    static = "iqn.2026-11.test.whole:static"
+    options = {"informationSpecified": 0xFF, "loginFlags": 2, "authType": 1, "headerDigest": 1, "dataDigest": 1, "maximumConnections": 9,
+               "defaultTime2Wait": 5, "defaultTime2Retain": 66, "username": "c3a9ff00", "password": "41" * 12}  # fmt: skip
+    mapping = {"initiatorName": "", "targetName": "", "osDeviceName": "", "sessionId": "0-0", "osBusNumber": 2, "osTargetNumber": 3,
+               "luns": [{"osLun": i, "targetLun": "%04x000000000000" % i} for i in range(1, 9)]}  # fmt: skip
+    call = service.varlink
+    call("SetNodeName", name="iqn.2026-11.test.whole:us")
+    call("AddStaticTarget", targetName=static, targetAlias="\u00e9n alias", targetFlags=4, persist=True, mapping=mapping, loginOptions=options,
+         portalGroup=[at(3260, "one.example", "a label"), at(3261, "2001:db8::1")])  # fmt: skip
+    for i, host in enumerate(("127.0.0.1", "127.0.0.2", "127.0.0.1")):
+        try:
+            call("AddSendTargetPortal", initiatorInstance=None if i < 2 else "Root\\ISCSIPRT\\0000_0", initiatorPort=ANY_PORT if i < 2 else 1,
+                 loginOptions={"informationSpecified": 0x0F, "loginFlags": 0, "headerDigest": 0, "dataDigest": 0, "maximumConnections": 1,
+                               "defaultTime2Wait": i} if i else None,
+                 securityFlags=0x20 * i, portal=at(tgt.port, host, "label %d \U0001f4be" % i))  # fmt: skip
+        except Refused:
+            # nothing listens there; it is kept all the same
+            assert host == "127.0.0.2"
+    for bits in range(8):
+        keep(service, tgt.name, at(3260, "host-%d.example" % bits), bits & 1 == 1, {**options, "informationSpecified": 0x11 << bits & 0xFF},
+             key="6b6579%02x" % bits, flags=bits << 2, mapping=mapping if bits & 2 else None)  # fmt: skip
+    keep(service, static)
+    keep(service, tgt.name, at(tgt.port))
+    for method, address in (("AddRadiusServer", "192.0.2.5"), ("AddRadiusServer", "radius.example"), ("AddIsnsServer", "192.0.2.6")):
+        try:
+            call(method, address=address)
+        except Refused:
+            pass
+    call("SetIkeInfo", initiatorInstance=None, initiatorPort=ANY_PORT, authMethod=1, identity={"idType": 2, "id": "686f7374"}, securityFlags=3,
+         key="abcd", persist=True)  # fmt: skip
+    call("SetChapSecret", secret="42" * 14)
+    session = service.login_at(tgt.name, tgt.port)
+    device = service.device(session)
+    call("BindPersistentDevices")
+    service.logout(session)
+    return static, device
+
+
+def test_everything_survives(make_service, tgt, monkeypatch):
+    """To the byte: what every report call fills in, after an end and after a crash."""
+    service = make_service("[service]\nkept_logins = no\n")
+    monkeypatch.setenv("ISCSIDSC_SOCKET", service.socket)
+    from many import Reports
+    from winapi import A, W
+
+    static, _ = set_much(service, tgt)
+
+    def all_of():
+        found = {}
+        for form in (A, W):
+            r = Reports(form, tgt.name)
+            found.update({name + form.letter: data for name, data in r.bytes().items()})
+            found.update({"%d%s" % (k, form.letter): data for k, data in r.information(static, (0, 1, 2, 3, 4, 5, 6, 7)).items()})
+        found["kept"] = kept(service)
+        found["bound"] = service.varlink("ListPersistentDevices")
+        found["node"] = service.varlink("GetNodeName")
+        found["ike"] = service.varlink("GetIkeInfo", initiatorInstance=None, initiatorPort=ANY_PORT, authMethod=1,
+                                       identity={"idType": 2, "id": "686f7374"})  # fmt: skip
+        return found
+
+    before = all_of()
+    assert len(before["kept"]) == 10 and before["ReportIScsiPersistentLoginsW"] and len(before["bound"]["paths"]) == 1
+    assert all(before["%d%s" % (k, x)] for k in range(8) for x in "AW"), before
+
+    def differences():
+        now = all_of()
+        return [k for k in before if now.get(k) != before[k]]
+
+    for how in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
+        restart(service, how)
+        # the portals are asked again meanwhile
+        wait_for(lambda: not differences(), 20, lambda: "%s\n%s" % (differences(), service.log()))
+
+
+@pytest.mark.slow
+def test_a_thousand_portals_with_a_hundred_targets(make_service, tgt, monkeypatch):
+    very_many(make_service, tgt, monkeypatch, 1000, 100, 500)
+
+
+def test_a_hundred_portals_with_a_hundred_targets(make_service, tgt, monkeypatch):
+    very_many(make_service, tgt, monkeypatch, 100, 100, 100)
+
+
+def very_many(make_service, tgt, monkeypatch, n_portals, n_targets, n_logins):
+    """No report call takes a second."""
+    service = make_service("[session]\nqueue_depth = 8\n")
+    monkeypatch.setenv("ISCSIDSC_SOCKET", service.socket)
+    import many
+    from bed import Varlink
+    from winapi import A, W
+
+    portals = many.Portals(n_portals, n_targets)
+    try:
+        discover(service, tgt)
+        with Varlink(service.socket, 60) as v:
+            for address in portals.addresses:
+                v.call("AddSendTargetPortal", initiatorInstance=None, initiatorPort=ANY_PORT, loginOptions=None, securityFlags=0,
+                       portal=at(portals.port, address))  # fmt: skip
+            for i in range(n_logins):
+                many.keep_login(service, v, tgt.name, i, portal=at(tgt.port))
+        restart(service)
+        n = 1 + n_portals * n_targets
+        wait_for(lambda: len(service.varlink("ListTargets", forceUpdate=False)["targets"]) == n, 120, service.log)
+        wait_for(lambda: len(service.sessions()) == n_logins, 120, service.log)
+        for form in (A, W):
+            r = many.Reports(form, portals.names(portals.addresses[-1])[0])
+            for name, call in r.all().items():
+                fastest = min(seconds_of(lambda: r.run(*call)) for _ in range(3))
+                assert fastest < (10 if sanitized() else 1), (name, fastest)
+        # what a target costs, and a session
+        if not sanitized():
+            assert service.rss_kib() < 16384 + n * 2 + n_logins * 512
+    finally:
+        service.stop(120)
+        portals.close()
+
+
+def seconds_of(call):
+    begin = time.monotonic()
+    call()
+    return time.monotonic() - begin
