@@ -47,6 +47,19 @@ struct known_portal {
 	struct send_target_portal p;
 };
 
+/*
+ * Discovery sessions at one time must not take each other's place at the target, so each of
+ * those has an ISID of its own. They are asked of the store once, not for each discovery.
+ */
+#define DISCOVERY_ORDINALS 16
+
+struct discovery_isids {
+	char node_name[ISCSI_NAME_MAX + 1]; /* that they belong to */
+	unsigned next;
+	bool there[DISCOVERY_ORDINALS];
+	uint8_t isid[DISCOVERY_ORDINALS][6];
+};
+
 struct manager {
 	const struct config *config;
 	struct store *store;
@@ -60,13 +73,14 @@ struct manager {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a login, a session or a family lock has ended */
 	struct list portals;    /* struct known_portal, in the order added */
+	struct discovery_isids discovery;
 	struct target_table targets;
 	uint64_t portals_seen;       /* targets.n_changes that sessions have heard of */
 	pthread_mutex_t static_lock; /* before lock: one change of static targets at a time */
 	struct list sessions;        /* struct session, oldest first */
 	struct list families;
 	struct list units;             /* struct unit */
-	unsigned n_bound_changes; /* of the list of bound devices */
+	unsigned n_bound_changes;      /* of the list of bound devices */
 	struct persistent *persistent; /* the logins kept; NULL: they are not carried out */
 	char node_name[ISCSI_NAME_MAX + 1];
 	uint32_t next_id, n_ids;

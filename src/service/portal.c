@@ -12,8 +12,7 @@
 #include "service/log.h"
 #include "service/security.h"
 
-#define ASK_AT_ONCE        8
-#define DISCOVERY_ORDINALS 16
+#define ASK_AT_ONCE 8
 
 uint32_t demands_check(uint64_t security_flags, const struct login_options *o, struct refusal *why)
 {
@@ -89,14 +88,41 @@ static uint32_t portal_take_over(struct manager *m, const struct send_target_por
 	return 0;
 }
 
+static int discovery_isid(struct manager *m, const char *name, uint8_t ret[6])
+{
+	struct isid_key key = {.node_name = name, .target = "", .portal = "", .kind = "discovery"};
+	struct discovery_isids *d = &m->discovery;
+	bool there;
+	int r;
+
+	pthread_mutex_lock(&m->lock);
+	if (!iscsi_name_equal(d->node_name, name)) {
+		*d = (struct discovery_isids){.next = d->next};
+		snprintf(d->node_name, sizeof(d->node_name), "%s", name);
+	}
+	key.ordinal = d->next++ % DISCOVERY_ORDINALS;
+	there = d->there[key.ordinal];
+	if (there)
+		memcpy(ret, d->isid[key.ordinal], 6);
+	pthread_mutex_unlock(&m->lock);
+	if (there)
+		return 0;
+	r = store_isid(m->store, &key, ret);
+	pthread_mutex_lock(&m->lock);
+	if (r == 0 && iscsi_name_equal(d->node_name, name)) {
+		memcpy(d->isid[key.ordinal], ret, 6);
+		d->there[key.ordinal] = true;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return r;
+}
+
 static uint32_t portal_discover(struct manager *m, const struct send_target_portal *p,
 				const char *name, const struct iscsi_auth *auth,
 				struct refusal *why)
 {
-	static unsigned turn; /* m->lock */
 	struct initiator_failure fail = {0};
 	struct discovered found = {0};
-	struct isid_key isid = {.node_name = name, .target = "", .portal = "", .kind = "discovery"};
 	struct sendtargets_cfg cfg = {
 		.initiator_name = name,
 		.host = p->portal.address,
@@ -115,11 +141,7 @@ static uint32_t portal_discover(struct manager *m, const struct send_target_port
 	cfg.header_digest = offer.HeaderDigest;
 	cfg.data_digest = offer.DataDigest;
 	cfg.timeout_ns = t.login_timeout_ns;
-	/* discovery sessions at one time must not take each other's place at the target */
-	pthread_mutex_lock(&m->lock);
-	isid.ordinal = turn++ % DISCOVERY_ORDINALS;
-	pthread_mutex_unlock(&m->lock);
-	r = store_isid(m->store, &isid, cfg.isid);
+	r = discovery_isid(m, name, cfg.isid);
 	if (r)
 		return refuse_errno(why, r, "no ISID could be stored");
 	r = sendtargets_run(&found, &fail, &cfg);
