@@ -214,6 +214,8 @@ void load_done(struct world *w, struct iscsi_task *t)
 	}
 	if (t->n_refs)
 		wrong(w, "operation %u is told with %u references to its memory", s->op, t->n_refs);
+	if (t->result == ISCSI_TASK_OK && t->status == 0 && !t->underflow && t->n_transferred != n)
+		wrong(w, "operation %u is good with %u of %u bytes", s->op, t->n_transferred, n);
 	if (!guards_whole(s, o->n * BLOCK))
 		wrong(w, "operation %u: bytes beside its buffers", s->op);
 	if (t->result == ISCSI_TASK_OK && is_attention(t))

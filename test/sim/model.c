@@ -18,6 +18,11 @@ static unsigned id_of(const struct world *w, const struct op *o)
 	return (unsigned)(o - w->op);
 }
 
+static const char *reader(const struct world *w, const struct op *o)
+{
+	return o >= w->op && o <= w->op + MAX_OPS ? "read" : "whoever reads in the end, as";
+}
+
 static bool covers(const struct op *o, unsigned lun, uint32_t lba)
 {
 	return o->kind == OP_WRITE && o->lun == lun && lba >= o->lba && lba - o->lba < o->n;
@@ -71,6 +76,8 @@ void model_wrote(void *user, unsigned lun, uint64_t lba, uint32_t n, const uint8
 	}
 	say(w, "disk: write %d, unit %u, %u+%u%s", id, lun, o->lba, n,
 	    o->end ? " after its end" : "");
+	if (w->state == OWNER_VERIFY)
+		wrong(w, "write %d is done before the units were asked", id);
 	if (o->end == OP_GOOD)
 		wrong(w, "write %d is done after it was reported good", id);
 	o->n_applied++;
@@ -171,8 +178,8 @@ static void judge_read(struct world *w, const struct op *o, const uint8_t *bytes
 		}
 		x = overtaken(w, o, o->lba + i, (unsigned)id);
 		if (x)
-			wrong(w, "read %u sees write %d at block %u, but %u is later and was good",
-			      id_of(w, o), id, o->lba + i, id_of(w, x));
+			wrong(w, "%s %u sees write %d at block %u, but %u is later and was good",
+			      reader(w, o), id_of(w, o), id, o->lba + i, id_of(w, x));
 		if (!was_there(w, o, o->lba + i, (unsigned)id))
 			wrong(w,
 			      "read %u sees write %d at block %u, which the disk did not have then",

@@ -494,6 +494,12 @@ static void answer_at_once(struct tconn *c, const uint8_t *bhs, uint8_t status)
 	send_pdu(c, b, NULL, 0, true);
 }
 
+/* 0x100: GOOD, but only where the initiator can tell that it cannot be. */
+static bool may_be_early(const uint8_t *bhs, uint32_t n, uint32_t expected, uint32_t status)
+{
+	return status != 0x100 || (bhs[1] & 0x40 && expected) || (bhs[1] & FINAL && n < expected);
+}
+
 static struct cmd *cmd_make(struct tconn *c, const uint8_t *bhs)
 {
 	struct session *s = c->session;
@@ -551,7 +557,7 @@ void cmd_begin(struct tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_
 		reject(c, bhs, 0x09);
 		return;
 	}
-	if (rule && rule->act == TGT_EARLY_STATUS) {
+	if (rule && rule->act == TGT_EARLY_STATUS && may_be_early(bhs, n, expected, rule->arg)) {
 		answer_at_once(c, bhs, (uint8_t)rule->arg);
 		return;
 	}

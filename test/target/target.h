@@ -117,9 +117,9 @@ enum tgt_act {
 	TGT_CLOSE,          /* it closes instead */
 	TGT_SILENCE,        /* the connection says nothing more, and stays open */
 	TGT_REJECT,         /* request: Reject with reason arg */
-	TGT_EARLY_STATUS,   /* command: GOOD at once, whatever it was */
-	TGT_BUSY,           /* command: status arg at once (0x08 BUSY, 0x28 TASK SET FULL) */
-	TGT_FORGET,         /* command: taken and never answered */
+	TGT_EARLY_STATUS, /* command: status arg at once (0x100: GOOD where that can be noticed) */
+	TGT_BUSY,         /* command: status arg at once (0x08 BUSY, 0x28 TASK SET FULL) */
+	TGT_FORGET,       /* command: taken and never answered */
 	TGT_ASYNC,    /* on a request: before its answer, an Asynchronous Message with event arg */
 	TGT_REDIRECT, /* login: status arg (0x0101, 0x0102), TargetAddress text */
 	TGT_LOSE_WRITE, /* command: GOOD, not written (arg 1: and who looks on is told it was);
