@@ -91,6 +91,13 @@ static bool split_host(const char *s, size_t n, const char **ret_host, size_t *r
 		*ret_rest = end;
 		return true;
 	}
+	/* Written out in full without brackets, what comes behind it can only be the port. */
+	colon = memrchr(s, ':', n);
+	if (colon && is_ipv6(s, (size_t)(colon - s))) {
+		*ret_n = (size_t)(colon - s);
+		*ret_rest = colon;
+		return true;
+	}
 	colon = memchr(s, ':', n);
 	*ret_rest = colon ? colon : end;
 	*ret_n = (size_t)(*ret_rest - s);

@@ -277,6 +277,8 @@ int chap_on_method(struct chap *c, const char *value)
 	c->chosen = true;
 	if (strcmp(value, c->state == CHAP_NONE ? "None" : "CHAP") == 0)
 		return 0;
+	if (c->state == CHAP_NONE && strcmp(value, "Reject") == 0)
+		return fail(c, -EACCES, "%s", chap_refused_text(c));
 	if (c->state == CHAP_NONE)
 		return fail(c, -EPROTO, "AuthMethod=%.32s: not one of the values offered", value);
 	c->waived = strcmp(value, "None") == 0;

@@ -191,7 +191,7 @@ int conn_violation(struct iscsi_conn *c, const char *fmt, ...)
 void conn_lost(struct iscsi_conn *c, const char *why, uint64_t now_ns)
 {
 	c->now_ns = now_ns;
-	conn_drop(c, "%s", why);
+	conn_drop(c, "%s%s", why, login_lost_hint(c));
 }
 
 void conn_set_digests(struct iscsi_conn *c, int header, int data)

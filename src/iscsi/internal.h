@@ -433,6 +433,8 @@ void conn_tx_clear(struct iscsi_conn *c);
 void login_start(struct iscsi_conn *c);
 void login_on_response(struct iscsi_conn *c);
 void login_clear(struct login *l);
+/* What the end of the transport in a login may mean; "" when there is nothing to say. */
+const char *login_lost_hint(const struct iscsi_conn *c);
 
 /* CRC32C (RFC 7143 §13.1): start with 0; give the last result to go on. */
 uint32_t digest_crc32c(uint32_t crc, const void *bytes, size_t n);

@@ -134,6 +134,16 @@ static void fail_with_status(struct iscsi_conn *c, uint16_t status, const char *
 	fail_with(c, ISCSI_EV_LOGIN_FAILED, status, false, text);
 }
 
+const char *login_lost_hint(const struct iscsi_conn *c)
+{
+	bool asked = c->state == CONN_IN_LOGIN && list_empty(&c->control) && !c->n_slots;
+
+	/* LIO closes without a word when it wants CHAP and is offered None. */
+	if (asked && c->login.csg == STAGE_SECURITY && c->login.chap.state == CHAP_NONE)
+		return "; the target may require CHAP";
+	return "";
+}
+
 /* TargetAddress out of a redirect's text; the text is spoilt. */
 static const char *find_address(char *text, size_t n)
 {
@@ -227,6 +237,13 @@ static void finish(struct iscsi_conn *c)
 	}
 	if (negotiation_finish(&l->negotiation)) {
 		conn_violation(c, "%s", l->negotiation.why);
+		return;
+	}
+	/* A session lives in one portal group (§4.4.3). Not all targets name it each time. */
+	if (!c->leading && s->active.TargetPortalGroupTag &&
+	    c->negotiated.TargetPortalGroupTag != s->active.TargetPortalGroupTag) {
+		conn_violation(c, "a further connection in portal group %u, the session is in %u",
+			       c->negotiated.TargetPortalGroupTag, s->active.TargetPortalGroupTag);
 		return;
 	}
 	login_clear(l);

@@ -592,6 +592,37 @@ static void refusal_says(int at, const char *why)
 	chap_expect_refused(&p, why);
 }
 
+/* Some say it with the key instead of a status, some by closing the connection. */
+static void unh_chap_5_11_target_that_requires_what_we_have_not(void **state)
+{
+	struct peer p;
+	const struct seen *u = login_begin_peer(&p);
+
+	chap_say(&p, u, false, TEXT("AuthMethod=Reject\0"));
+	chap_expect_refused(&p, "log in with the CHAP name and secret");
+
+	login_begin_peer(&p);
+	conn_lost(p.c, "closed", p.now_ns);
+	peer_expect_event(&p, ISCSI_EV_LOGIN_FAILED);
+	assert_int_equal(p.event.ev.login_status, 0);
+	assert_string_equal(p.event.text, "closed; the target may require CHAP");
+	login_expect_over(&p);
+
+	/* Not where that cannot be it. */
+	peer_init(&p);
+	login_begin_operational(&p);
+	conn_lost(p.c, "closed", p.now_ns);
+	peer_expect_event(&p, ISCSI_EV_LOGIN_FAILED);
+	assert_string_equal(p.event.text, "closed");
+	login_expect_over(&p);
+	chap_peer(&p, false);
+	login_begin(&p);
+	conn_lost(p.c, "closed", p.now_ns);
+	peer_expect_event(&p, ISCSI_EV_LOGIN_FAILED);
+	assert_string_equal(p.event.text, "closed");
+	login_expect_over(&p);
+}
+
 static void own_login_status_0201_says_what_to_do(void **state)
 {
 	refusal_says(0, "log in with the CHAP name and secret");
@@ -695,6 +726,7 @@ int main(void)
 		cmocka_unit_test(unh_chap_5_7_keys_out_of_place),
 		cmocka_unit_test(unh_chap_5_8_proof_that_nobody_asked_for),
 		cmocka_unit_test(unh_chap_5_9_target_that_moves_on_later),
+		cmocka_unit_test(unh_chap_5_11_target_that_requires_what_we_have_not),
 		cmocka_unit_test(own_login_status_0201_says_what_to_do),
 		cmocka_unit_test(unh_chap_1_5_target_with_old_numbers),
 		cmocka_unit_test(unh_chap_5_10_discovery_session),

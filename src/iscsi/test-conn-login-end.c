@@ -199,7 +199,7 @@ static void login_transport_lost(void **state)
 	start(&p);
 	conn_lost(p.c, "connection reset", p.now_ns);
 	peer_expect_event(&p, ISCSI_EV_LOGIN_FAILED);
-	assert_string_equal(p.event.text, "connection reset");
+	assert_string_equal(p.event.text, "connection reset; the target may require CHAP");
 	assert_int_equal(p.event.ev.login_status, 0);
 	conn_lost(p.c, "again", p.now_ns);
 	expect_over(&p);

@@ -288,7 +288,7 @@ static void unh_login_7_2_22_1_invalid_auth_method(void **state)
 		size_t n;
 	} bad[] = {
 		{TEXT("AuthMethod=CHAP\0")}, {TEXT("AuthMethod=CHAP,None\0")},
-		{TEXT("AuthMethod=\0")},     {TEXT("AuthMethod=Reject\0")},
+		{TEXT("AuthMethod=\0")},     {TEXT("AuthMethod=NotUnderstood\0")},
 		{TEXT("AuthMethod=none\0")}, {TEXT("AuthMethod=None\0AuthMethod=None\0")},
 	};
 
@@ -729,6 +729,78 @@ static void unh_login_23_1_declarations_in_either_stage(void **state)
 	peer_close(&p);
 }
 
+/* The first request of a second connection of a session in portal group 7. */
+static const struct seen *second_connection(struct peer *p)
+{
+	peer_init(p);
+	p->cfg.offer.MaxConnections = 2;
+	p->extra = "TargetPortalGroupTag=7";
+	peer_up(p);
+	assert_int_equal(session_params(p->s)->TargetPortalGroupTag, 7);
+	p->cid = 2;
+	p->statsn = 99;
+	peer_connect(p);
+	return peer_expect(p, PDU_LOGIN_REQ);
+}
+
+static void unh_login_23_1_portal_group_of_a_further_connection(void **state)
+{
+	static const char *const tags[] = {"TargetAlias=none", "TargetPortalGroupTag=7",
+					   "TargetPortalGroupTag=8", "TargetPortalGroupTag=0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+		struct peer p;
+		const struct seen *u = second_connection(&p);
+
+		peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
+		u = peer_expect(&p, PDU_LOGIN_REQ);
+		peer_send(&p, login_grant(&p, u), tags[i], strlen(tags[i]) + 1);
+		if (i < 2) {
+			login_expect_up(&p);
+		} else {
+			peer_expect_event(&p, ISCSI_EV_LOGIN_FAILED);
+			assert_non_null(strstr(p.event.text, "portal group"));
+			assert_int_equal(session_stats(p.s)->n_protocol_errors, 1);
+		}
+		peer_close(&p);
+	}
+}
+
+/* What the whole session has settled is neither offered nor taken again. */
+static void unh_login_6_3_session_keys_on_a_further_connection(void **state)
+{
+	static const char *const wide[] = {
+		"MaxConnections",      "InitialR2T",         "ImmediateData",
+		"MaxBurstLength",      "FirstBurstLength",   "DefaultTime2Wait",
+		"DataPDUInOrder",      "DefaultTime2Retain", "MaxOutstandingR2T",
+		"DataSequenceInOrder", "ErrorRecoveryLevel",
+	};
+	struct peer p;
+	const struct seen *u = second_connection(&p);
+	struct pdu r;
+
+	assert_string_equal(login_said(u, "InitiatorName"), p.cfg.initiator_name);
+	assert_string_equal(login_said(u, "TargetName"), p.cfg.target_name);
+	assert_string_equal(login_said(u, "SessionType"), "Normal");
+	peer_send(&p, login_grant(&p, u), TEXT("AuthMethod=None\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_non_null(login_said(u, "HeaderDigest"));
+	assert_non_null(login_said(u, "DataDigest"));
+	assert_non_null(login_said(u, "MaxRecvDataSegmentLength"));
+	for (size_t i = 0; i < ARRAY_SIZE(wide); i++)
+		assert_null(login_said(u, wide[i]));
+	r = login_grant(&p, u);
+	r.final = false;
+	peer_send(&p, r, TEXT("MaxBurstLength=4096\0ErrorRecoveryLevel=0\0"));
+	u = peer_expect(&p, PDU_LOGIN_REQ);
+	assert_string_equal(login_said(u, "MaxBurstLength"), "Reject");
+	assert_string_equal(login_said(u, "ErrorRecoveryLevel"), "Reject");
+	peer_send(&p, login_grant(&p, u), TEXT("HeaderDigest=None\0DataDigest=None\0"));
+	login_expect_up(&p);
+	assert_int_equal(session_params(p.s)->MaxBurstLength, 1048576);
+	peer_close(&p);
+}
+
 /* ---- the end ------------------------------------------------------------ */
 
 static void login_last_word_with_an_offer(void **state)
@@ -838,6 +910,8 @@ int main(void)
 		cmocka_unit_test(unh_login_11_1_21_1_names_and_session_type),
 		cmocka_unit_test(unh_login_11_1_a_session_needs_names),
 		cmocka_unit_test(unh_login_23_1_declarations_in_either_stage),
+		cmocka_unit_test(unh_login_23_1_portal_group_of_a_further_connection),
+		cmocka_unit_test(unh_login_6_3_session_keys_on_a_further_connection),
 		cmocka_unit_test(login_last_word_with_an_offer),
 		cmocka_unit_test(login_command_window_of_the_last_response),
 		cmocka_unit_test(login_command_window_that_is_void),
