@@ -49,6 +49,11 @@ int priv_umount(const char *dir, bool lazy)
 	return umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0 ? -errno : 0;
 }
 
+int priv_umount_force(const char *dir)
+{
+	return umount2(dir, UMOUNT_NOFOLLOW | MNT_FORCE) < 0 ? -errno : 0;
+}
+
 static int write_text(const char *path, const char *text)
 {
 	CLEANUP(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);

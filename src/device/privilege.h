@@ -30,6 +30,9 @@ int priv_fuse_mount(const char *dir, const char *source, unsigned max_read);
 /* @lazy: out of sight now, gone when the last user is. -EINVAL: nothing is mounted there. */
 int priv_umount(const char *dir, bool lazy);
 
+/* Every request of the mount at @dir fails from now on, whether or not it can then go. */
+int priv_umount_force(const char *dir);
+
 /*
  * Cuts a FUSE connection off through fusectl, which is mounted for the moment where it
  * is not; @devno is that of its mount. -ENOENT: there is no such connection.

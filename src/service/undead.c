@@ -10,15 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "device/privilege.h"
 #include "io/loop.h"
 #include "service/log.h"
 
 #define UNDEAD_WAIT_NS (15 * NS_PER_S)
-#define OUR_MOUNTS     "fuse.iscsidsc"
 
 struct owner {
 	pid_t pid;
@@ -90,16 +89,18 @@ static void cut_off(const char *devices_dir)
 	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
 	struct libmnt_iter *it = mnt_new_iter(MNT_ITER_BACKWARD);
 	struct libmnt_fs *fs;
+	int r;
 
 	while (dir && table && it && mnt_table_next_fs(table, it, &fs) == 0) {
 		const char *type = mnt_fs_get_fstype(fs), *target = mnt_fs_get_target(fs);
 
-		if (!type || !target || strcmp(type, OUR_MOUNTS) != 0 ||
+		if (!type || !target || strcmp(type, PRIV_FUSE_TYPE) != 0 ||
 		    strncmp(target, dir, strlen(dir)) != 0 || target[strlen(dir)] != '/')
 			continue;
 		log_warning("%s: cut off, so that the service that was killed can end", target);
-		if (umount2(target, MNT_FORCE | UMOUNT_NOFOLLOW) < 0 && errno != EBUSY)
-			log_warning("%s: %s", target, strerror(errno));
+		r = priv_umount_force(target);
+		if (r && r != -EBUSY)
+			log_warning("%s: %s", target, strerror(-r));
 	}
 	mnt_free_iter(it);
 	mnt_unref_table(table);
