@@ -25,6 +25,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "service/bound.h"
 #include "service/store_private.h"
 #include "service/test-vfs.h"
 
@@ -126,6 +127,15 @@ static struct static_target target(const char *name, struct static_portal *porta
 	for (size_t i = 0; i < n; i++)
 		portals[i] = (struct static_portal){.portal = {.address = "a", .socket = 3260}};
 	return t;
+}
+
+static struct bound bound(const char *name)
+{
+	char *text = (char *)(uintptr_t)name;
+	static struct bound_unit unit = {.target = "iqn.2026-01.t:here"};
+
+	return (struct bound){
+		.path = text, .key = text, .node = text + 1, .units = &unit, .n_units = 1};
 }
 
 /* ---- the kinds of change ------------------------------------------------------------- */
@@ -286,6 +296,39 @@ static int target_removed(struct store *s)
 	return store_delete_target(s, "iqn.2026-01.t:here");
 }
 
+static int logins_removed(struct store *s)
+{
+	struct login_match all = {.target = "iqn.2026-01.t:here", .port = ANY_PORT};
+	CLEANUP(freep) int64_t *rows = NULL;
+	size_t n;
+
+	return store_delete_logins(s, &all, &rows, &n);
+}
+
+static int bound_added(struct store *s)
+{
+	struct bound b = bound("/new");
+
+	return store_add_bound(s, &b);
+}
+
+static int bound_set(struct store *s)
+{
+	struct bound v[3] = {bound("/one"), bound("/two"), bound("/here")};
+
+	return store_set_bound(s, v, 3);
+}
+
+static int bound_removed(struct store *s)
+{
+	return store_delete_bound(s, "/here", NULL);
+}
+
+static int bound_cleared(struct store *s)
+{
+	return store_set_bound(s, NULL, 0);
+}
+
 static const struct change {
 	const char *name;
 	int (*run)(struct store *s);
@@ -311,6 +354,11 @@ static const struct change {
 	{"IKE identity removed", ike_removed},
 	{"tunnel added", tunnel_added},
 	{"tunnels removed", tunnels_removed},
+	{"logins removed", logins_removed},
+	{"bound device added", bound_added},
+	{"bound devices set", bound_set},
+	{"bound device removed", bound_removed},
+	{"bound devices cleared", bound_cleared},
 	{"target added", target_added},
 	{"target replaced", target_replaced},
 	{"target removed", target_removed},
@@ -672,21 +720,26 @@ static int make(void **state)
 	struct ike_info i = ike("here.example");
 	struct static_portal portals[2];
 	struct static_target tgt = target("iqn.2026-01.t:here", portals, 2);
+	struct bound b_here = bound("/here");
 	struct blob b = blob(secret);
 	struct store *s;
 
 	(void)state;
 	vfs_install();
-	strcpy(dir, "/tmp/test-faults-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
+	/* in memory: what a disk does is made up here */
+	strcpy(dir, "/dev/shm/test-faults-XXXXXX");
+	if (!mkdtemp(dir)) {
+		strcpy(dir, "/tmp/test-faults-XXXXXX");
+		if (!mkdtemp(dir))
+			return -1;
+	}
 	snprintf(path, sizeof(path), "%s/state.db", dir);
 	s = opened();
 	if (store_set_node_name(s, "iqn.2026-01.n:1") || store_put_portal(s, &p) ||
 	    store_put_login(s, login("iqn.2026-01.t:here", false)) ||
 	    isid(s, "iqn.2026-01.t:here") || store_set_secret(s, NODE_CHAP, &b) ||
 	    store_add_server(s, SERVER_RADIUS, "here.example") || store_put_ike(s, &i) ||
-	    store_put_tunnel(s, &t) || store_put_target(s, &tgt))
+	    store_put_tunnel(s, &t) || store_put_target(s, &tgt) || store_add_bound(s, &b_here))
 		return -1;
 	store_close(s);
 	base = slurp();
