@@ -55,3 +55,18 @@ def test_session(service, tmp_path):
     out = run(program, service, "iqn.x")
     assert (out.returncode, out.stdout) == (0, "/dev/ublkb0\n")
     assert [m for m, _ in service.calls] == ["Login", "ListDevices", "Logout"]
+
+
+def test_target(service, tmp_path):
+    portals = [[("192.0.2.1", 3260)], [], [("2001:db8::1", 860), ("192.0.2.2", 3261)]]
+    groups = [{"tag": i, "portals": [{"symbolicName": "", "address": a, "socket": s} for a, s in g]} for i, g in enumerate(portals)]
+    information = {"protocolType": 0, "targetAlias": "", "initiatorName": "a", "targetFlags": 0, "mapping": None, "loginOptions": None}
+    service.replies = {
+        "ListDiscoveryMechanisms": {"mechanisms": ["Static:*", "iSNS:x"]},
+        "GetTargetInformation": lambda p: {"information": {**information, "portalGroups": groups if p["discoveryMechanism"] == "Static:*" else []}},
+    }
+    program = example("iscsidsc-target.3", tmp_path)
+    out = run(program, service, "iqn.x")
+    assert (out.returncode, out.stdout.splitlines()) == (0, ["Static:*", "  192.0.2.1 3260", "  2001:db8::1 860", "  192.0.2.2 3261", "iSNS:x"])
+    service.replies["ListDiscoveryMechanisms"] = Error(0xEFFF0029)
+    assert run(program, service, "iqn.x").returncode == 1
