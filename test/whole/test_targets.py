@@ -447,10 +447,13 @@ def test_two_of_three_units_with_numbers_of_their_own(service, three):
         "initiatorName": "Root\\ISCSIPRT\\0000_0", "targetName": NAME, "osDeviceName": "\\\\.\\Scsi0:", "sessionId": session,
         "osBusNumber": 2, "osTargetNumber": 9, "luns": [{"osLun": 0, "targetLun": lun(1)}, {"osLun": 70, "targetLun": lun(3)}],
     }]  # fmt: skip
-    # looking again does not bring the third
-    service.cli("RefreshTargetPortal", "127.0.0.1", three.port, check=0)
+    # looking again does not bring the third: what comes next to the target is on the list or not, too
     three.lun(4)
+    service.varlink("ScsiInquiry", sessionId=session, lun=lun(1), evpdCmddt=0, pageCode=0, allocationLength=36)
+    other = login(service, loginOptions=options(MULTIPATH), mapping=wanted(luns=((4, 4), (1, 1))))
+    assert [d["lun"] for d in service.devices(other)] == [lun(1), lun(4)]
     assert len(service.devices(session)) == 2
+    logout(service, other)
     logout(service, session)
     assert in_force(service) == []
 
@@ -495,6 +498,10 @@ def test_mapping_of_the_static_target_is_used(service, three):
     session = login(service)
     assert [(d["lun"], d["scsiTarget"], d["scsiLun"]) for d in service.devices(session)] == [(lun(2), 3, 8)]
     logout(service, session)
+    # without devices there is nothing to be mapped
+    session = login(service, informational=True)
+    assert in_force(service) == []
+    logout(service, session)
     # one that is given with the call counts instead
     session = login(service, mapping=wanted())
     assert [d["scsiLun"] for d in service.devices(session)] == [1, 2, 3]
@@ -504,8 +511,10 @@ def test_mapping_of_the_static_target_is_used(service, three):
 
 def test_mapping_of_a_kept_login_is_honoured_at_the_start(service, three):
     enter(service, persist=True)
-    assert login(service, persistent=True, portal=portal(three.port), mapping=wanted(6, 5, ((300, 3),))) == "0-0"
+    asked = {**wanted(6, 5, ((300, 3),)), "osDeviceName": "\\\\.\\Scsi9:", "initiatorName": "whoever", "sessionId": "1-2"}
+    assert login(service, persistent=True, portal=portal(three.port), mapping=asked) == "0-0"
     restart(service)
+    assert service.varlink("ListPersistentLogins")["logins"][0]["mapping"] == asked
     wait_for(lambda: service.devices() and service.devices()[0]["legacyName"], 20, "the device")
     assert [(d["lun"], d["scsiBus"], d["scsiTarget"], d["scsiLun"]) for d in service.devices()] == [(lun(3), 6, 5, 300)]
     assert service.stop() == 0
