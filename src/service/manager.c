@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "service/events.h"
 #include "service/log.h"
 #include "service/nodename.h"
 #include "service/security.h"
@@ -121,6 +122,13 @@ static int portals_load(struct manager *m)
 	return r;
 }
 
+static void target_changed(void *arg, const char *name, bool added)
+{
+	struct manager *m = arg;
+
+	events_target(m->events, added ? EVENT_TARGET_ADDED : EVENT_TARGET_REMOVED, name);
+}
+
 int manager_init(struct manager *m)
 {
 	int r;
@@ -133,8 +141,12 @@ int manager_init(struct manager *m)
 	list_init(&m->families);
 	list_init(&m->units);
 	target_table_init(&m->targets);
+	m->targets.changed = target_changed;
+	m->targets.changed_arg = m;
 	m->lock_made = true;
-	r = names_load(m);
+	r = events_new(&m->events);
+	if (r == 0)
+		r = names_load(m);
 	if (r == 0)
 		r = security_new(&m->security, m->store);
 	if (r == 0)
@@ -152,6 +164,7 @@ void manager_clear(struct manager *m)
 		free(k);
 	}
 	target_table_clear(&m->targets);
+	m->events = events_free(m->events);
 	m->security = security_free(m->security);
 	pthread_cond_destroy(&m->changed);
 	pthread_mutex_destroy(&m->static_lock);

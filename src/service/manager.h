@@ -27,6 +27,7 @@
 #include "service/types.h"
 
 struct persistent;
+struct events;
 struct session;
 
 /*
@@ -63,6 +64,7 @@ struct discovery_isids {
 struct manager {
 	const struct config *config;
 	struct store *store;
+	struct events *events;     /* NULL: nobody is told of changes */
 	struct security *security; /* made by manager_init() */
 	struct reactors *reactors;
 	const struct blk_backend *backend;

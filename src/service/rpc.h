@@ -73,6 +73,14 @@ extern const struct rpc_method rpc_persistent_methods[];
 int rpc_answer(struct manager *m, struct varlink_conn *conn, enum rpc_rights rights,
 	       const struct varlink_request *req);
 
+/* Is it the call for events, as it must be? Then it is not answered but served (events.h). */
+bool rpc_wants_events(const struct varlink_request *req);
+int rpc_refuse(struct varlink_conn *conn, uint32_t code, const char *text);
+
+struct unit_path;
+/* A Device of the interface, but for its volumePaths. manager->lock held. */
+json_t *json_of_path(const struct unit_path *p);
+
 /* Takes over a finished reply; NULL is a lack of memory. */
 uint32_t rpc_reply(struct rpc *c, json_t *reply);
 

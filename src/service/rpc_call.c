@@ -17,12 +17,20 @@ uint32_t rpc_reply(struct rpc *c, json_t *reply)
 	return 0;
 }
 
+/* Served elsewhere when all is as it must be. */
+static uint32_t subscribe(struct rpc *c)
+{
+	return refuse(&c->why, ISDSC_REQUEST_NOT_SUPPORTED, "Subscribe is a call with \"more\"");
+}
+
+static const struct rpc_method rpc_event_methods[] = {{"Subscribe", false, "", subscribe}, {0}};
+
 static const struct rpc_method *method_find(const char *name)
 {
 	const struct rpc_method *const tables[] = {
 		rpc_node_methods,   rpc_session_methods,    rpc_connection_methods,
 		rpc_device_methods, rpc_security_methods,   rpc_server_methods,
-		rpc_target_methods, rpc_persistent_methods,
+		rpc_target_methods, rpc_persistent_methods, rpc_event_methods,
 	};
 
 	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
@@ -56,6 +64,21 @@ static json_t *status_of_refusal(const struct refusal *why)
 			 "holders", json_of_holders(&why->holders));
 }
 
+int rpc_refuse(struct varlink_conn *conn, uint32_t code, const char *text)
+{
+	struct refusal why = {0};
+
+	refuse(&why, code, "%s", text);
+	return varlink_error(conn, VARLINK_INTERFACE ".Status", status_of_refusal(&why),
+			     SEND_TIMEOUT_MS);
+}
+
+bool rpc_wants_events(const struct varlink_request *req)
+{
+	return req->more && !req->oneway && json_object_size(req->params) == 0 &&
+	       strcmp(req->method, VARLINK_INTERFACE ".Subscribe") == 0;
+}
+
 static int answer_ours(struct manager *m, struct varlink_conn *conn, enum rpc_rights rights,
 		       const struct varlink_request *req, const char *name)
 {
@@ -67,6 +90,8 @@ static int answer_ours(struct manager *m, struct varlink_conn *conn, enum rpc_ri
 	if (!method)
 		return varlink_error(conn, SERVICE ".MethodNotFound",
 				     json_pack("{s:s}", "method", req->method), SEND_TIMEOUT_MS);
+	if (method == rpc_event_methods && !req->more)
+		return varlink_error(conn, SERVICE ".ExpectedMore", NULL, SEND_TIMEOUT_MS);
 	c.args = (struct args){req->params, &c.why};
 	code = method_run(&c, method, rights);
 	if (code) {

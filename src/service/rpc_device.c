@@ -26,7 +26,7 @@
 
 /* manager->lock. A file system of a disk that is one of several is found later, by device number.
  */
-static json_t *json_of_path(const struct unit_path *p)
+json_t *json_of_path(const struct unit_path *p)
 {
 	const struct unit *u = p->unit;
 	const struct session *s = p->session;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "service/events.h"
 #include "service/log.h"
 #include "service/memory.h"
 #include "service/rpc.h"
@@ -47,7 +48,8 @@ struct rpc_server {
 	pthread_cond_t changed;
 	struct list clients; /* struct client */
 	unsigned n_clients;  /* threads */
-	unsigned n_places;   /* of them, those that count: not on their way out */
+	unsigned n_places;   /* of them, those that count: not on their way out, and no listeners */
+	unsigned n_listeners;
 	bool stopping;
 };
 
@@ -58,8 +60,9 @@ struct client {
 	uid_t uid;
 	enum rpc_rights rights;
 	/* server->lock */
-	bool out;  /* told to go */
-	bool busy; /* a call is under way */
+	bool out;     /* told to go */
+	bool busy;    /* a call is under way */
+	bool listens; /* for events: it has a place among the listeners instead */
 	uint64_t since_ns;
 };
 
@@ -115,6 +118,44 @@ static void client_is(struct client *c, bool busy)
 	pthread_mutex_unlock(&c->s->lock);
 }
 
+static bool has_place(const struct client *c)
+{
+	return !c->out && !c->listens;
+}
+
+/*
+ * Who listens does so for long: these have places of their own, so that they keep nobody
+ * out who has something to ask. A user other than root and the service's may have half.
+ */
+static bool listener_enter(struct client *c)
+{
+	struct rpc_server *s = c->s;
+	const struct client *other;
+	unsigned n = 0, max;
+	bool ok;
+
+	pthread_mutex_lock(&s->lock);
+	list_for_each (other, &s->clients, node)
+		n += other->listens && other->uid == c->uid;
+	max = is_master(c->uid) ? s->max_clients : (s->max_clients + 1) / 2;
+	ok = n < max && s->n_listeners < s->max_clients && !s->stopping && !c->out;
+	if (ok) {
+		s->n_listeners++;
+		s->n_places--;
+		c->listens = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+static int client_listen(struct client *c)
+{
+	if (listener_enter(c))
+		return events_serve(c->s->m, c->conn);
+	return rpc_refuse(c->conn, ISDSC_OUT_OF_RESOURCES,
+			  "as many clients as may listen for events do so already");
+}
+
 static void client_serve(struct client *c)
 {
 	for (;;) {
@@ -139,7 +180,9 @@ static void client_serve(struct client *c)
 		}
 		if (r == 0)
 			r = varlink_request_of(&req, msg);
-		if (r == 0)
+		if (r == 0 && c->rights >= RPC_MAY_READ && rpc_wants_events(&req))
+			r = client_listen(c);
+		else if (r == 0)
 			r = rpc_answer(c->s->m, c->conn, c->rights, &req);
 		else if (r == -EBADMSG)
 			client_reject(c);
@@ -165,7 +208,8 @@ static void *client_main(void *arg)
 	client_serve(c);
 	pthread_mutex_lock(&s->lock);
 	list_remove(&c->node); /* from now on nobody shuts its socket down */
-	s->n_places -= !c->out;
+	s->n_places -= has_place(c);
+	s->n_listeners -= c->listens;
 	conn = c->conn;
 	pthread_mutex_unlock(&s->lock);
 	varlink_conn_free(conn);
@@ -199,7 +243,7 @@ static unsigned places_of(const struct rpc_server *s, uid_t uid)
 	unsigned n = 0;
 
 	list_for_each (c, &s->clients, node)
-		n += c->uid == uid && !c->out;
+		n += c->uid == uid && has_place(c);
 	return n;
 }
 
@@ -211,7 +255,7 @@ static uid_t greediest(const struct rpc_server *s, unsigned *ret_n)
 	unsigned most = 0;
 
 	list_for_each (c, &s->clients, node) {
-		unsigned n = is_master(c->uid) || c->out ? 0 : places_of(s, c->uid);
+		unsigned n = is_master(c->uid) || !has_place(c) ? 0 : places_of(s, c->uid);
 
 		if (n > most) {
 			most = n;
@@ -228,7 +272,7 @@ static struct client *longest(struct rpc_server *s, uid_t uid)
 	struct client *c, *found = NULL;
 
 	list_for_each (c, &s->clients, node) {
-		if (c->uid != uid || c->out)
+		if (c->uid != uid || !has_place(c))
 			continue;
 		if (!found || c->busy < found->busy ||
 		    (c->busy == found->busy && c->since_ns < found->since_ns))
@@ -266,7 +310,7 @@ static bool has_room(struct rpc_server *s, uid_t uid)
 	unsigned n_mine;
 
 	/* those on their way out still have a thread */
-	if (s->n_clients >= 2 * s->max_clients + KEPT_PLACES)
+	if (s->n_clients >= 3 * s->max_clients + KEPT_PLACES)
 		return false;
 	if (is_master(uid))
 		return s->n_places < s->max_clients + KEPT_PLACES;

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "service/addresses.h"
 #include "service/connections.h"
+#include "service/events.h"
 #include "service/log.h"
 #include "service/mapping.h"
 #include "service/portal.h"
@@ -49,6 +50,7 @@ static void on_down(void *user, const char *why)
 	struct session *s = user;
 
 	log_limited(&s->log, LOG_LEVEL_WARNING, "session %s: connection lost: %s", s->target, why);
+	events_session(s->m->events, EVENT_SESSION_DOWN, s, NULL, why);
 }
 
 /* What becomes of the only one is told of the session. */
@@ -62,6 +64,9 @@ static void on_connection(void *user, unsigned number, bool up, const char *why)
 	if (!sess_connection(s, number, &id, &portal))
 		return;
 	id_text(&id, text);
+	if (atomic_load(&s->shown))
+		events_session(s->m->events, up ? EVENT_CONNECTION_UP : EVENT_CONNECTION_DOWN, s,
+			       &id, why);
 	if (up)
 		log_debug("session %s: connection %s is up", s->target, text);
 	else
@@ -362,6 +367,8 @@ static void unlist(struct session *s)
 
 	pthread_mutex_lock(&m->lock);
 	list_remove(&s->node);
+	if (s->open)
+		events_session(m->events, EVENT_SESSION_CLOSED, s, NULL, NULL);
 	s->open = false;
 	s->claimed = false;
 	pthread_cond_broadcast(&m->changed);
@@ -609,6 +616,11 @@ static bool sess_show(struct session *s)
 	pthread_mutex_lock(&s->m->lock);
 	stopping = s->m->stopping;
 	s->open = !stopping;
+	if (s->open) {
+		atomic_store(&s->shown, true);
+		events_session(s->m->events, EVENT_SESSION_UP, s, NULL, NULL);
+		events_session(s->m->events, EVENT_CONNECTION_UP, s, &s->connection_id, NULL);
+	}
 	pthread_mutex_unlock(&s->m->lock);
 	return !stopping;
 }

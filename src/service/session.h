@@ -17,6 +17,8 @@
 #ifndef SERVICE_SESSION_H
 #define SERVICE_SESSION_H
 
+#include <stdatomic.h>
+
 #include "initiator/initiator.h"
 #include "service/ids.h"
 #include "service/manager.h"
@@ -62,6 +64,8 @@ struct session {
 	uint64_t addrs_version; /* of what initiator_set_addrs() was last told */
 	bool gone;              /* the initiator takes no more commands */
 	unsigned login;         /* counts re-logins */
+
+	atomic_bool shown; /* open, for the reactor */
 
 	/* lock */
 	pthread_mutex_t lock;

@@ -155,6 +155,8 @@ static void target_drop_unused(struct target_table *t, struct target *g)
 	if (!list_empty(&g->instances) || g->n_pending > 0)
 		return;
 	tdelete(g, &t->by_name, target_order);
+	if (t->changed && list_linked(&g->node))
+		t->changed(t->changed_arg, g->name, false);
 	t->n_targets -= list_linked(&g->node);
 	list_remove(&g->node);
 	free(g->alias);
@@ -273,6 +275,8 @@ static void target_show(struct target_table *t, struct target *g)
 		return;
 	list_append(&t->targets, &g->node);
 	t->n_targets++;
+	if (t->changed)
+		t->changed(t->changed_arg, g->name, true);
 }
 
 static struct target_instance *static_of(const struct target *g)

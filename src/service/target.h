@@ -39,6 +39,9 @@ struct target_table {
 	uint64_t n_changes;           /* of the portals of whatever target */
 	void *by_name, *by_mechanism; /* tsearch() */
 	struct list mechanisms;
+	/* a target has come or goes; NULL: nobody is told */
+	void (*changed)(void *arg, const char *name, bool added);
+	void *changed_arg;
 };
 
 void target_table_init(struct target_table *t);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "scsi/lun.h"
+#include "service/events.h"
 #include "service/log.h"
 
 #define SYNC_S 180 /* a large cache on a slow target takes its time */
@@ -30,7 +31,26 @@ void unit_set_state(struct unit *u, enum unit_state state, const char *why)
 	pthread_mutex_lock(&u->m->lock);
 	u->state = state;
 	snprintf(u->why, sizeof(u->why), "%s", why);
+	events_unit(u->m->events, EVENT_DEVICE_CHANGED, u);
 	pthread_mutex_unlock(&u->m->lock);
+}
+
+static void tell_changed(struct unit *u)
+{
+	pthread_mutex_lock(&u->m->lock);
+	events_unit(u->m->events, EVENT_DEVICE_CHANGED, u);
+	pthread_mutex_unlock(&u->m->lock);
+}
+
+/* Once it can be told what became of it. */
+static void tell_added(struct unit_path *p)
+{
+	struct manager *m = p->unit->m;
+
+	pthread_mutex_lock(&m->lock);
+	p->told = true;
+	events_path(m->events, EVENT_DEVICE_ADDED, p);
+	pthread_mutex_unlock(&m->lock);
 }
 
 /* ---- what runs on the unit's reactor ------------------------------------------ */
@@ -337,6 +357,8 @@ static struct unit_path *path_new(struct unit *u, struct session *s, uint64_t lu
 static void path_free(struct unit_path *p)
 {
 	pthread_mutex_lock(&p->session->m->lock);
+	if (p->told)
+		events_path(p->session->m->events, EVENT_DEVICE_REMOVED, p);
 	list_remove(&p->in_unit);
 	list_remove(&p->in_session);
 	pthread_mutex_unlock(&p->session->m->lock);
@@ -532,6 +554,7 @@ int unit_present(struct unit *u)
 	u->why[0] = '\0';
 	pthread_mutex_unlock(&u->m->lock);
 	links_make(u);
+	tell_changed(u);
 	return 0;
 }
 
@@ -596,6 +619,7 @@ static int unit_add_path(struct unit *u, struct session *s, uint64_t lun)
 		links_make(u);
 	log_info("unit %s: path through %s:%u added", u->describe, s->portal.address,
 		 s->portal.socket);
+	tell_added(p);
 	return 0;
 }
 
@@ -618,18 +642,16 @@ int unit_attach(struct session *s, const struct lu_info *info)
 	why = unfit(info);
 	if (why) {
 		unit_failed(u, why);
-		return 0;
-	}
-	if (unit_make_lu(u, p)) {
+	} else if (unit_make_lu(u, p)) {
 		unit_failed(u, "out of memory");
-		return 0;
-	}
-	if (unit_present(u) == 0)
+	} else if (unit_present(u) == 0) {
 		log_info("unit %s: %s, %llu bytes%s", u->describe, u->backend->path(u->dev),
 			 (unsigned long long)info->limits.n_bytes,
 			 info->limits.read_only ? ", read only" : "");
-	else
+	} else {
 		wait_for(&(struct lu_call){.u = u}, call_end);
+	}
+	tell_added(p);
 	return 0;
 }
 
@@ -668,6 +690,8 @@ void unit_update(struct unit *u, const struct lu_info *info)
 		unit_set_absent(u, false);
 		log_info("unit %s: is back", u->describe);
 	}
+	if (was_gone || !limits_equal(&before, &now))
+		tell_changed(u);
 	if (limits_equal(&before, &now))
 		return;
 	if (before.n_bytes != now.n_bytes || before.read_only != now.read_only)

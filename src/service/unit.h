@@ -51,6 +51,7 @@ struct unit_path {
 	struct unit *unit;
 	struct session *session;
 	uint64_t lun;
+	bool told;                                    /* as an event; manager->lock */
 	bool active;                                  /* the unit sends commands there */
 	char link[ADDRESS_MAX + ISCSI_NAME_MAX + 64]; /* name below by-path */
 };

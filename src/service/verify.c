@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "service/events.h"
 #include "service/keeper.h"
 #include "service/log.h"
 
@@ -264,6 +265,7 @@ bool sess_verify(struct session *s, bool relogin)
 	loop_call(s->loop, login_release, &login);
 	if (!login.same)
 		return true; /* the new login has asked for its own round */
+	events_session(s->m->events, EVENT_SESSION_UP, s, NULL, NULL);
 	log_info("session %s: is back%s", s->target,
 		 done ? "" : "; some units could not be asked yet");
 	if (!done)
