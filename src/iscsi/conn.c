@@ -83,6 +83,9 @@ int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid
 	c->nop_itt = PDU_TAG_NONE;
 	c->logout_itt = PDU_TAG_NONE;
 	list_init(&c->control);
+	list_init(&c->control_free);
+	for (unsigned i = 0; i < CONTROL_MAX; i++)
+		list_append(&c->control_free, &c->control_pool[i].node);
 	list_init(&c->retries);
 	list_init(&c->bursts);
 	list_init(&c->ready);
@@ -243,7 +246,7 @@ void conn_send_nop(struct iscsi_conn *c)
 
 /* ---- headers ----------------------------------------------------------- */
 
-static bool needs_statsn(const struct pdu *p)
+bool conn_needs_statsn(const struct pdu *p)
 {
 	switch (p->opcode) {
 	case PDU_R2T: return false;
@@ -306,6 +309,16 @@ int conn_on_header(struct iscsi_conn *c)
 	t = session_find(c->session, c, p->itt);
 	if (!t)
 		return nobodys(c) ? -EPROTO : room_for_data(c);
+	if (conn_recovers(c)) {
+		int place = snack_place(t, p, &why);
+
+		if (place < 0)
+			return conn_violation(c, "%s", why);
+		if (c->state == CONN_DEAD)
+			return -EPROTO;
+		if (place == SNACK_TWICE)
+			return room_for_data(c);
+	}
 	if (task_check_data_in(t, p, &why))
 		return conn_violation(c, "%s", why);
 	c->rx_task = t;
@@ -317,12 +330,17 @@ int conn_take_statsn(struct iscsi_conn *c)
 {
 	const struct pdu *p = &c->rx;
 
-	if (!needs_statsn(p))
+	if (!conn_needs_statsn(p)) {
+		if (p->opcode == PDU_NOP_IN && conn_recovers(c))
+			snack_hint(c);
 		return 0;
+	}
 	if (!c->statsn_known) {
 		c->statsn_known = true;
 		c->expstatsn = p->statsn;
 	}
+	if (conn_recovers(c))
+		return snack_take_statsn(c);
 	if (p->statsn != c->expstatsn)
 		return conn_violation(c, "StatSN %u in a %s where %u was due", p->statsn,
 				      pdu_name(p->opcode), c->expstatsn);
@@ -332,26 +350,28 @@ int conn_take_statsn(struct iscsi_conn *c)
 
 void conn_on_data_in(struct iscsi_conn *c)
 {
-	struct iscsi_task *t = c->rx_task;
+	struct iscsi_session *s = c->session;
+	struct iscsi_task *t = c->rx_task, *owner;
 	const struct pdu *p = &c->rx;
-	const char *why;
+	const char *why = NULL;
+	int r = conn_take_statsn(c);
 
 	c->rx_task = NULL;
-	if (!t) { /* late: only its numbers count */
-		if (conn_take_statsn(c) == 0)
-			session_window(c->session, p);
-		return;
-	}
-	if (conn_take_statsn(c) == 0) {
-		session_window(c->session, p);
+	if (r > 0)
+		c->rx.u.data_in.has_status = false; /* only its data counts */
+	if (r >= 0) {
+		session_window(s, p);
 		/* A reset or the owner may have ended the task while its data was landing. */
-		if (t->state == TASK_SENT && t->itt == p->itt && task_on_data_in(t, p, &why)) {
-			task_release(t);
-			conn_violation(c, "%s", why);
-			return;
-		}
+		owner = session_find(s, c, p->itt);
+		if (owner && owner == t)
+			r = task_on_data_in(t, p, &why);
+		else if (owner && p->u.data_in.has_status)
+			r = task_on_data_status(owner, p, &why);
 	}
-	task_release(t);
+	if (t)
+		task_release(t);
+	if (why)
+		conn_violation(c, "%s", why);
 }
 
 /* ---- the PDUs ---------------------------------------------------------- */
@@ -444,7 +464,7 @@ static void put_off(struct iscsi_session *s, struct iscsi_task *t)
 {
 	struct list back = LIST_INIT(back);
 
-	if (t->gives_up) {
+	if (task_ends(t)) {
 		task_finish(t, t->ends_as);
 		return;
 	}
@@ -471,6 +491,8 @@ static void on_reject(struct iscsi_conn *c)
 	}
 	session_note(s, c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
 		     reason);
+	if (snack_on_reject(c, &mine))
+		return;
 	if (mine.opcode == PDU_SCSI_CMD)
 		t = session_find(s, c, mine.itt);
 	if (reason == REJECT_DATA_DIGEST) {

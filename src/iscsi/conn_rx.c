@@ -178,6 +178,9 @@ static bool take_tail(struct iscsi_conn *c)
 	if (c->data_digest && c->rx.n_data &&
 	    !crc_matches(p + n_pad, digest_crc32c(data_crc(c), p, n_pad))) {
 		c->session->stats.n_digest_errors++;
+		c->rx_state = RX_HEAD;
+		if (snack_bad_data(c))
+			return true;
 		conn_drop(c, "data digest error in a %s", pdu_name(c->rx.opcode));
 		return false;
 	}

@@ -54,7 +54,7 @@ static void slot_add(struct iscsi_conn *c, struct pdu *p, struct iscsi_task *tas
 {
 	struct tx_slot *t = slot_at(c, c->n_slots++);
 
-	p->expstatsn = c->expstatsn;
+	p->expstatsn = c->n_answered ? conn_ack_statsn(c) : c->expstatsn;
 	pdu_encode(t->head, p);
 	t->n_head = BHS_LEN;
 	t->n_tail = 0;
@@ -86,14 +86,13 @@ static void add_control(struct iscsi_conn *c)
 	struct control_pdu *q = list_first(&c->control, struct control_pdu, node);
 
 	list_remove(&q->node);
-	c->n_control--;
 	if (q->pdu.immediate)
 		q->pdu.cmdsn = c->session->cmdsn;
 	/* Others may have sent commands since it was asked for. */
 	if (q->pdu.opcode == PDU_TMF_REQ && q->pdu.itt == c->session->tmf.itt)
 		c->session->tmf.cmdsn = c->session->cmdsn;
 	slot_add(c, &q->pdu, NULL, 0, q->data);
-	free(q);
+	list_append(&c->control_free, &q->node);
 }
 
 static void add_data_out(struct iscsi_conn *c)
@@ -112,7 +111,9 @@ static void add_data_out(struct iscsi_conn *c)
 			.u.data_out = {.datasn = b->datasn, .off = b->off}};
 
 	slot_add(c, &p, t, b->off, NULL);
-	t->n_sent += n;
+	/* What a recovery R2T asks for has been sent once before. */
+	if (b->off + n > t->n_sent)
+		t->n_sent = b->off + n;
 	b->datasn++;
 	b->off += n;
 	b->n_left -= n;
@@ -153,6 +154,7 @@ static void add_retry(struct iscsi_conn *c)
 	list_remove(&t->node);
 	task_start(t, c, &p);
 	slot_add(c, &p, t, 0, NULL);
+	c->session->stats.n_retries++;
 }
 
 static void fill(struct iscsi_conn *c)
@@ -265,34 +267,32 @@ void conn_tx_clear(struct iscsi_conn *c)
 	while ((q = list_first(&c->control, struct control_pdu, node))) {
 		list_remove(&q->node);
 		wipe_free(q->data, q->pdu.n_data);
-		free(q);
+		list_append(&c->control_free, &q->node);
 	}
-	c->n_control = 0;
 }
 
 void conn_send(struct iscsi_conn *c, const struct pdu *p, const void *data, size_t n)
 {
-	struct control_pdu *q;
+	struct control_pdu *q = list_first(&c->control_free, struct control_pdu, node);
+	uint8_t *copy = NULL;
 
 	if (c->state == CONN_DEAD)
 		return;
-	if (c->n_control >= CONTROL_MAX) {
+	if (!q) {
 		conn_violation(c, "the target makes us answer more than it reads");
 		return;
 	}
-	q = calloc(1, sizeof(*q));
-	if (q && n) {
-		q->data = malloc(n);
-		if (q->data)
-			memcpy(q->data, data, n);
-	}
-	if (!q || (n && !q->data)) {
-		free(q);
-		conn_drop(c, "out of memory");
-		return;
+	if (n) {
+		copy = malloc(n);
+		if (!copy) {
+			conn_drop(c, "out of memory");
+			return;
+		}
+		memcpy(copy, data, n);
 	}
 	q->pdu = *p;
 	q->pdu.n_data = (uint32_t)n;
+	q->data = copy;
+	list_remove(&q->node);
 	list_append(&c->control, &q->node);
-	c->n_control++;
 }

@@ -105,11 +105,24 @@ struct iscsi_task {
 	enum iscsi_task_result ends_as;
 	uint32_t itt, cmdsn;
 	uint32_t datasn;     /* next DataSN (reads) or R2TSN (writes) */
-	uint32_t n_received; /* bytes of Data-In, in order from 0 */
+	uint32_t n_received; /* bytes of Data-In from 0 on; but for the holes, they are there */
 	uint32_t n_granted;  /* bytes of the write that may go: immediate, unsolicited, R2T */
 	uint32_t n_sent;     /* bytes of Data-Out put into PDUs */
 	uint8_t n_losses;    /* connections that went while it was on the wire */
 	unsigned n_refs;     /* PDUs under way, in or out, that point into the buffers */
+	bool again;          /* gives_up, and is then queued anew */
+	bool answered;       /* its status is here and waits for data */
+	bool reassigned;     /* has come to its connection from another one */
+	bool spoilt;         /* not all of its data can be had: good status does not count */
+	bool ack_due;        /* a DataACK is owed: ack_ttt, ack_lun */
+	uint8_t n_holes, n_snacks, n_retries;
+	uint32_t statsn, ack_ttt;
+	uint64_t ack_lun;
+	uint64_t snack_ns, retry_ns; /* when to ask, or to send the command, again */
+	struct iscsi_hole {
+		uint32_t sn, n_sn; /* DataSNs */
+		uint32_t off, n;   /* bytes */
+	} hole[ISCSI_MAX_HOLES];
 	uint64_t deadline_ns;
 	struct iscsi_conn *conn;  /* allegiance */
 	struct iscsi_burst {      /* one Data-Out sequence */
@@ -297,7 +310,7 @@ unsigned session_n_sent(const struct iscsi_session *s);  /* of these, on the wir
 
 struct iscsi_stats {
 	uint64_t n_tasks, rx_bytes, tx_bytes, n_rx_pdus, n_tx_pdus, n_conn_lost, n_digest_errors,
-		n_protocol_errors, n_timeouts;
+		n_protocol_errors, n_timeouts, n_snacks, n_retries, n_reassigned;
 };
 const struct iscsi_stats *session_stats(const struct iscsi_session *s);
 

@@ -7,6 +7,7 @@
  *	tmf.c       timeouts and task management, from ABORT TASK to dropping the connection
  *	policy.c    which connection takes the next command
  *	recovery.c  connections come and go: what becomes of their tasks
+ *	snack.c     what is lost inside a connection is asked for again
  *	conn.c      state of a connection and the PDUs that concern it
  *	conn_rx.c   bytes in: framing, digests, where data lands
  *	conn_tx.c   bytes out: which PDU is next, digests
@@ -58,6 +59,10 @@ void task_release(struct iscsi_task *t); /* one less */
 /* 0, or -EPROTO with *why: the connection has to go. */
 int task_check_data_in(struct iscsi_task *t, const struct pdu *p, const char **why);
 int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why);
+/* The status of a Data-In alone. */
+int task_on_data_status(struct iscsi_task *t, const struct pdu *p, const char **why);
+/* It gives up and does not come back. */
+bool task_ends(const struct iscsi_task *t);
 int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why);
 int task_on_response(struct iscsi_task *t, const struct pdu *p, const uint8_t *data, size_t n,
 		     const char **why);
@@ -207,6 +212,8 @@ struct iscsi_task *session_first(struct iscsi_session *s);
  */
 bool session_is_stale(const struct iscsi_session *s, uint32_t itt);
 struct iscsi_conn *session_working_conn(const struct iscsi_session *s);
+/* Its time begins now. */
+void session_start_clock(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns);
 /* No event will name @c any more. */
 void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c);
 /* Takes @t off the wire into @back, which stays in CmdSN order; then @back before all that waits.
@@ -233,11 +240,54 @@ void session_give_up(struct iscsi_session *s, uint64_t now_ns, const char *fmt, 
 void session_logged_out(struct iscsi_session *s);
 /* Sends the Logout of a connection that is to leave, when its tasks have ended. */
 void conn_leave(struct iscsi_conn *c);
+void recovery_forget_task(struct iscsi_session *s, const struct iscsi_task *t);
 /* Was this the answer to one of ours? */
 bool recovery_on_logout(struct iscsi_conn *c);
 bool recovery_on_tmf(struct iscsi_conn *c);
 void recovery_tick(struct iscsi_session *s, uint64_t now_ns);
 uint64_t recovery_deadline_ns(const struct iscsi_session *s);
+/* The command goes out again on @c, in its place among others like it. */
+void recovery_retry(struct iscsi_task *t, struct iscsi_conn *c);
+
+/* ---- snack.c ----------------------------------------------------------- */
+
+/* ErrorRecoveryLevel 1 or 2, in full feature phase. */
+bool conn_recovers(const struct iscsi_conn *c);
+
+enum {
+	SNACK_LANDS, /* in the task's buffers */
+	SNACK_TWICE, /* is there already: past them */
+};
+/* A Data-In's header has come. SNACK_*, or -EPROTO. Before that, notes what has been left out. */
+int snack_place(struct iscsi_task *t, const struct pdu *p, const char **why);
+/* Its data has. False: it is the next one, and counts as ever. */
+bool snack_landed(struct iscsi_task *t, const struct pdu *p);
+/* Acknowledges data as far as asked for; @p: a PDU that may ask for it, or NULL. */
+void snack_ack(struct iscsi_task *t, const struct pdu *p);
+/* An R2T that is not the next one. */
+int snack_r2t(struct iscsi_task *t, const struct pdu *p);
+/* Status speaks of more PDUs than have come. */
+void snack_tail(struct iscsi_task *t, uint32_t expdatasn, uint32_t expected);
+/* Status is here: does it have to wait? */
+bool task_waits_for_data(struct iscsi_task *t, uint32_t statsn);
+/* What to send as ExpStatSN: no status that still waits for data. */
+uint32_t conn_ack_statsn(const struct iscsi_conn *c);
+/* Asks for all status from the next one on. */
+void snack_status(struct iscsi_conn *c);
+/* 0: it is the next one; 1: not to be acted on; -EPROTO. */
+int snack_take_statsn(struct iscsi_conn *c);
+/* A PDU that does not count StatSN tells what the next one will be. */
+void snack_hint(struct iscsi_conn *c);
+/* The PDU in c->rx has a bad data digest. False: nothing to be done here. */
+bool snack_bad_data(struct iscsi_conn *c);
+/* The same for what the target has rejected. */
+bool snack_on_reject(struct iscsi_conn *c, const struct pdu *mine);
+void snack_tick(struct iscsi_session *s, uint64_t now_ns);
+uint64_t snack_deadline_ns(const struct iscsi_session *s);
+/* Part of a read is there: what is to come begins where the first hole did. */
+void snack_cut(struct iscsi_task *t);
+/* Aborts the task at the target and queues it anew. */
+void task_start_over(struct iscsi_task *t, const char *why);
 
 /* ---- tmf.c ------------------------------------------------------------- */
 
@@ -355,7 +405,10 @@ struct iscsi_conn {
 	bool leaving;     /* no new tasks: it is to be logged out */
 	bool closes_all;  /* its Logout is the session's */
 	uint64_t leave_ns;
-	unsigned n_plugs; /* CmdSNs given to it that no task answers for any more */
+	unsigned n_plugs;         /* CmdSNs given to it that no task answers for any more */
+	unsigned n_answered;      /* tasks whose status waits for data */
+	unsigned n_status_snacks; /* without an answer */
+	uint64_t status_snack_ns; /* when to ask again; 0: not asked */
 	bool statsn_known;
 	uint32_t expstatsn;
 	struct iscsi_params params;
@@ -382,8 +435,8 @@ struct iscsi_conn {
 	struct tx_slot slot[TX_SLOTS];
 	unsigned slot_head, n_slots;
 	size_t tx_off; /* bytes of the first slot that are gone */
-	struct list control;
-	unsigned n_control;
+	struct list control, control_free;
+	struct control_pdu control_pool[CONTROL_MAX];
 	struct list retries; /* tasks whose command goes out again, with the old CmdSN */
 	struct list bursts;  /* Data-Out sequences in order */
 	struct list ready;   /* tasks that are to go out here */
@@ -423,7 +476,9 @@ int conn_on_header(struct iscsi_conn *c);
 /* A Data-In's data has landed. */
 void conn_on_data_in(struct iscsi_conn *c);
 
-/* Counts the StatSN of the PDU in c->rx. 0, or -EPROTO after ending the connection. */
+bool conn_needs_statsn(const struct pdu *p);
+/* Counts the StatSN of the PDU in c->rx. 0; 1: not to be acted on (ErrorRecoveryLevel 1);
+ * -EPROTO after ending the connection. */
 int conn_take_statsn(struct iscsi_conn *c);
 
 bool conn_in_full_feature(const struct iscsi_conn *c);

@@ -98,6 +98,14 @@ enum pdu_async_event {
 	ASYNC_VENDOR = 255,
 };
 
+/* SNACK types (§11.16.1) */
+enum pdu_snack {
+	SNACK_DATA = 0, /* Data-In or R2T */
+	SNACK_STATUS = 1,
+	SNACK_DATA_ACK = 2,
+	SNACK_R_DATA = 3,
+};
+
 /* Reject reasons (§11.17.1) */
 enum pdu_reject_reason {
 	REJECT_DATA_DIGEST = 0x02,

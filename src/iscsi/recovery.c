@@ -49,7 +49,7 @@ void session_queue_first(struct iscsi_session *s, struct list *back)
 static void give_back(struct iscsi_session *s, struct list *back, struct iscsi_task *t)
 {
 	/* A command that ends every connection it is sent on must not do so for ever. */
-	if (t->gives_up || t->once || ++t->n_losses >= ISCSI_MAX_LOSSES)
+	if (task_ends(t) || t->once || ++t->n_losses >= ISCSI_MAX_LOSSES)
 		task_finish(t, t->gives_up ? t->ends_as : ISCSI_TASK_LOST);
 	else
 		session_requeue(s, back, t);
@@ -188,6 +188,7 @@ static void forget_via(struct iscsi_session *s, const struct iscsi_conn *c)
 			continue;
 		l->via = NULL;
 		l->task = NULL;
+		l->until_ns = c->now_ns + c->params.DefaultTime2Retain * S_NS;
 		if (l->state == LOSS_LOGOUT)
 			l->state = LOSS_WAITS;
 	}
@@ -243,8 +244,7 @@ void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c, bool clean
 				"a connection went with command numbers that nobody has");
 	else if (s->n_up || can_reassign(s, c))
 		note_loss(s, c, clean);
-	if (!s->n_up &&
-	    (!n_losses(s) || s->ending || s->logging_out || s->active.ErrorRecoveryLevel < 2))
+	if (!s->n_up && (!n_losses(s) || s->ending || s->logging_out || !can_reassign(s, c)))
 		session_down(s);
 }
 
@@ -290,7 +290,7 @@ static void plug(struct iscsi_session *s, struct iscsi_conn *via, uint32_t cmdsn
 	conn_send(via, &p, NULL, 0);
 }
 
-static void retry(struct iscsi_task *t, struct iscsi_conn *via)
+void recovery_retry(struct iscsi_task *t, struct iscsi_conn *via)
 {
 	struct list *at = via->retries.prev;
 
@@ -298,7 +298,11 @@ static void retry(struct iscsi_task *t, struct iscsi_conn *via)
 	       serial_lt(t->cmdsn, CONTAINER_OF(at, struct iscsi_task, node)->cmdsn))
 		at = at->prev;
 	list_insert_before(at->next, &t->node);
+	t->gives_up = false;
+	t->again = false;
 	t->state = TASK_SENT;
+	if (t->conn)
+		return;
 	t->conn = via;
 	via->n_tasks++;
 }
@@ -306,13 +310,112 @@ static void retry(struct iscsi_task *t, struct iscsi_conn *via)
 /* A command that the target does not have. */
 static void sort_unknown(struct iscsi_session *s, struct iscsi_task *t, struct iscsi_conn *via)
 {
-	if (!t->gives_up && !t->once && ++t->n_losses < ISCSI_MAX_LOSSES) {
-		retry(t, via);
+	if (!task_ends(t) && !t->once && ++t->n_losses < ISCSI_MAX_LOSSES) {
+		recovery_retry(t, via);
 		return;
 	}
 	plug(s, via, t->cmdsn);
 	task_finish(t, t->gives_up ? t->ends_as : ISCSI_TASK_LOST);
 }
+
+/* ---- TASK REASSIGN (ErrorRecoveryLevel 2, RFC 7143 §7.2.2, §11.5.6) ------ */
+
+/* The orphan with the lowest CmdSN. */
+static struct iscsi_task *next_orphan(struct iscsi_session *s, const struct loss *l)
+{
+	struct iscsi_task *next = NULL;
+
+	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
+		struct iscsi_task *t = s->table[i];
+
+		if (t && t->state == TASK_ORPHAN && &s->loss[t->loss] == l &&
+		    (!next || serial_lt(t->cmdsn, next->cmdsn)))
+			next = t;
+	}
+	return next;
+}
+
+/*
+ * A read says how far its data is here: what lies behind is discarded. A write says
+ * nothing: the target asks for what it lacks by R2T.
+ */
+static void reassign_next(struct iscsi_session *s, struct loss *l, struct iscsi_conn *via)
+{
+	struct iscsi_task *t = next_orphan(s, l);
+	struct pdu p = {.opcode = PDU_TMF_REQ,
+			.immediate = true,
+			.final = true,
+			.u.tmf_req = {.function = TMF_TASK_REASSIGN}};
+
+	l->state = t ? LOSS_REASSIGN : LOSS_NONE;
+	if (!t)
+		return;
+	snack_cut(t);
+	l->via = via;
+	l->task = t;
+	l->itt = p.itt = session_next_itt(s);
+	l->until_ns = via->now_ns + s->cfg.tmf_timeout_ns;
+	p.ttt = t->itt;
+	if (t->dir == ISCSI_DIR_READ)
+		p.u.tmf_req.expdatasn = t->datasn;
+	conn_send(via, &p, NULL, 0);
+}
+
+static void adopt(struct iscsi_session *s, struct iscsi_task *t, struct iscsi_conn *c)
+{
+	t->conn = c;
+	t->state = TASK_SENT;
+	t->reassigned = true;
+	c->n_tasks++;
+	s->stats.n_reassigned++;
+	session_start_clock(s, t, c->now_ns);
+}
+
+/* The target does not know it any more. */
+static void adopt_not(struct iscsi_session *s, struct iscsi_task *t)
+{
+	struct list back = LIST_INIT(back);
+
+	give_back(s, &back, t);
+	session_queue_first(s, &back);
+}
+
+bool recovery_on_tmf(struct iscsi_conn *c)
+{
+	struct iscsi_session *s = c->session;
+	uint8_t response = c->rx.u.tmf_rsp.response;
+	struct iscsi_task *t;
+	struct loss *l = NULL;
+
+	for (unsigned i = 0; i < LOSSES_MAX; i++)
+		if (s->loss[i].state == LOSS_REASSIGN && s->loss[i].via == c &&
+		    s->loss[i].itt == c->rx.itt)
+			l = &s->loss[i];
+	if (!l)
+		return false;
+	t = l->task;
+	if (response != TMF_RSP_COMPLETE && response != TMF_RSP_NO_TASK &&
+	    response != TMF_RSP_NO_LUN) {
+		session_give_up(s, c->now_ns, "the target answered TASK REASSIGN with %u",
+				response);
+		return true;
+	}
+	if (t && response == TMF_RSP_COMPLETE)
+		adopt(s, t, c);
+	else if (t)
+		adopt_not(s, t);
+	reassign_next(s, l, c);
+	return true;
+}
+
+void recovery_forget_task(struct iscsi_session *s, const struct iscsi_task *t)
+{
+	for (unsigned i = 0; i < LOSSES_MAX; i++)
+		if (s->loss[i].task == t)
+			s->loss[i].task = NULL;
+}
+
+/* ---- what the Logout Response makes clear ------------------------------- */
 
 static void sort_orphans(struct iscsi_session *s, struct loss *l, bool reassign)
 {
@@ -333,7 +436,10 @@ static void sort_orphans(struct iscsi_session *s, struct loss *l, bool reassign)
 			give_back(s, &back, t);
 	}
 	session_queue_first(s, &back);
-	l->state = LOSS_NONE;
+	if (reassign)
+		reassign_next(s, l, via);
+	else
+		l->state = LOSS_NONE;
 }
 
 bool recovery_on_logout(struct iscsi_conn *c)
@@ -357,17 +463,24 @@ bool recovery_on_logout(struct iscsi_conn *c)
 				"with %u",
 				response);
 	} else {
-		sort_orphans(s, l, false);
+		sort_orphans(s, l,
+			     response == LOGOUT_RSP_CLOSED && l->reason == LOGOUT_FOR_RECOVERY);
 	}
 	return true;
 }
 
-bool recovery_on_tmf(struct iscsi_conn *c)
-{
-	return false;
-}
-
 /* ---- a connection comes ------------------------------------------------ */
+
+/* A login with a lost connection's CID has logged that out (§6.3.4). */
+static void implicit_logout(struct iscsi_session *s, struct iscsi_conn *c)
+{
+	for (unsigned i = 0; i < LOSSES_MAX; i++) {
+		struct loss *l = &s->loss[i];
+
+		if (l->cid == c->cid && (l->state == LOSS_WAITS || l->state == LOSS_LOGOUT))
+			sort_orphans(s, l, l->reason == LOGOUT_FOR_RECOVERY);
+	}
+}
 
 void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c)
 {
@@ -380,6 +493,11 @@ void session_conn_up(struct iscsi_session *s, struct iscsi_conn *c)
 	s->n_up++;
 	if (s->n_up > 1 || s->active.ErrorRecoveryLevel > 0)
 		s->forgiving = true;
+	if (c->leading)
+		return;
+	session_window(s, &c->rx);
+	implicit_logout(s, c);
+	recovery_tick(s, c->now_ns);
 }
 
 /* ---- time -------------------------------------------------------------- */
@@ -403,6 +521,21 @@ uint64_t recovery_deadline_ns(const struct iscsi_session *s)
 	return d;
 }
 
+static const char *give_up_text(const struct loss *l)
+{
+	if (!l->via)
+		return "connection %u was lost, and no other came in time";
+	return l->state == LOSS_LOGOUT ? "no answer to the Logout of lost connection %u"
+				       : "no answer to TASK REASSIGN for lost connection %u";
+}
+
+static void reassign_again(struct iscsi_session *s, struct loss *l, struct iscsi_conn *via,
+			   uint64_t now_ns)
+{
+	via->now_ns = now_ns;
+	reassign_next(s, l, via);
+}
+
 static void tick(struct iscsi_session *s, struct loss *l, uint64_t now_ns)
 {
 	struct iscsi_conn *via = session_working_conn(s);
@@ -417,12 +550,10 @@ static void tick(struct iscsi_session *s, struct loss *l, uint64_t now_ns)
 	}
 	if (l->state == LOSS_WAITS && via && now_ns >= l->at_ns)
 		log_out_lost(s, l, via, now_ns);
+	else if (l->state == LOSS_REASSIGN && via && !l->via)
+		reassign_again(s, l, via, now_ns);
 	else if (now_ns >= l->until_ns)
-		session_give_up(s, now_ns,
-				l->state == LOSS_WAITS
-					? "connection %u was lost, and no other came in time"
-					: "no answer to the Logout of lost connection %u",
-				l->cid);
+		session_give_up(s, now_ns, give_up_text(l), l->cid);
 }
 
 void recovery_tick(struct iscsi_session *s, uint64_t now_ns)

@@ -245,8 +245,11 @@ void session_give_itt(struct iscsi_session *s, struct iscsi_task *t)
 	s->free_itt[s->n_free_itt++] = (t->itt + ITT_INDEX) & ITT_TASK_MASK;
 	t->itt = PDU_TAG_NONE;
 	s->n_sent--;
-	if (t->conn)
+	if (t->conn) {
 		t->conn->n_tasks--;
+		t->conn->n_answered -= t->answered;
+	}
+	t->answered = false;
 	t->conn = NULL;
 }
 
@@ -299,7 +302,7 @@ bool session_is_stale(const struct iscsi_session *s, uint32_t itt)
 
 /* ---- what the owner asks for ------------------------------------------- */
 
-static void start_clock(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
+void session_start_clock(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns)
 {
 	t->deadline_ns = now_ns + (t->timeout_ns ? t->timeout_ns : s->cfg.task_timeout_ns);
 }
@@ -323,7 +326,7 @@ void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_
 	t->session = s;
 	t->seq = s->next_seq++;
 	t->state = TASK_PENDING;
-	start_clock(s, t, now_ns);
+	session_start_clock(s, t, now_ns);
 	list_append(&s->pending, &t->node);
 	s->n_pending++;
 	s->stats.n_tasks++;
@@ -364,8 +367,9 @@ void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_
 {
 	if (waits(t)) {
 		finish_pending(s, t, ISCSI_TASK_CANCELLED);
-	} else if ((t->state == TASK_SENT || t->state == TASK_ORPHAN) && !t->gives_up) {
+	} else if ((t->state == TASK_SENT || t->state == TASK_ORPHAN) && !task_ends(t)) {
 		t->gives_up = true;
+		t->again = false;
 		t->ends_as = ISCSI_TASK_CANCELLED;
 		tmf_sweep(s, now_ns);
 	}
@@ -415,7 +419,7 @@ void session_hold(struct iscsi_session *s, bool hold, uint64_t now_ns)
 	policy_recall(s, NULL);
 	if (s->held && !hold)
 		list_for_each (t, &s->pending, node)
-			start_clock(s, t, now_ns);
+			session_start_clock(s, t, now_ns);
 	s->held = hold;
 }
 
@@ -568,7 +572,7 @@ uint64_t session_deadline_ns(const struct iscsi_session *s)
 		d = earlier(d, s->tmf.deadline_ns);
 	if (s->exchange.busy)
 		d = earlier(d, s->exchange.deadline_ns);
-	return earlier(d, recovery_deadline_ns(s));
+	return earlier(d, earlier(recovery_deadline_ns(s), snack_deadline_ns(s)));
 }
 
 static void conn_tick(struct iscsi_conn *c, uint64_t now_ns)
@@ -634,5 +638,6 @@ void session_tick(struct iscsi_session *s, uint64_t now_ns)
 	sweep_queue(s, &s->pending, now_ns);
 	list_for_each (c, &s->conns, node)
 		sweep_queue(s, &c->ready, now_ns);
+	snack_tick(s, now_ns);
 	tmf_sweep(s, now_ns);
 }

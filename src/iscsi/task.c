@@ -42,6 +42,8 @@ void task_init(struct iscsi_task *t)
 	t->n_refs = 0;
 	t->n_losses = 0;
 	t->gives_up = false;
+	t->again = false;
+	t->answered = false;
 	t->deadline_ns = 0;
 	forget_answer(t);
 }
@@ -112,11 +114,18 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 	const struct iscsi_params *k = &c->params;
 	uint32_t immediate = 0, unsolicited = 0;
 
+	bursts_close(t);
 	t->conn = c;
 	t->state = TASK_SENT;
 	t->datasn = 0;
 	t->n_received = 0;
 	t->n_sent = 0;
+	t->n_holes = 0;
+	t->n_snacks = 0;
+	t->spoilt = false;
+	t->ack_due = false;
+	t->reassigned = false;
+	t->retry_ns = c->now_ns + c->session->cfg.nop_timeout_ns;
 
 	if (t->dir == ISCSI_DIR_WRITE) {
 		/* RFC 7143 §11.3.4, §13.10 to 13.14 */
@@ -153,13 +162,28 @@ static void task_tell(struct iscsi_task *t)
 	list_append(&t->session->done, &t->node);
 }
 
+/* The bytes that are there without a gap. */
+static uint32_t read_bytes(const struct iscsi_task *t)
+{
+	uint32_t n = t->n_received;
+
+	for (unsigned i = 0; i < t->n_holes; i++)
+		n = smaller(n, t->hole[i].off);
+	return n;
+}
+
+bool task_ends(const struct iscsi_task *t)
+{
+	return t->gives_up && !t->again;
+}
+
 void task_finish(struct iscsi_task *t, enum iscsi_task_result result)
 {
 	struct iscsi_session *s = t->session;
 	struct iscsi_conn *c = t->conn;
 
 	t->result = result;
-	t->n_transferred = t->dir == ISCSI_DIR_READ ? t->n_received : t->n_sent;
+	t->n_transferred = t->dir == ISCSI_DIR_READ ? read_bytes(t) : t->n_sent;
 	if (result == ISCSI_TASK_FAILED)
 		t->n_transferred = 0;
 	else if (result != ISCSI_TASK_OK)
@@ -169,6 +193,7 @@ void task_finish(struct iscsi_task *t, enum iscsi_task_result result)
 	bursts_close(t);
 	list_remove(&t->node); /* of a connection's retries */
 	tmf_forget_task(s, t);
+	recovery_forget_task(s, t);
 	session_give_itt(s, t);
 	if (t->n_refs)
 		t->state = TASK_DRAINING;
@@ -195,6 +220,9 @@ void task_unsend(struct iscsi_task *t)
 	list_remove(&t->node);
 	session_give_itt(t->session, t);
 	forget_answer(t);
+	t->gives_up = false;
+	t->again = false;
+	t->n_retries = 0;
 	t->state = TASK_PENDING;
 }
 
@@ -204,6 +232,8 @@ void task_orphan(struct iscsi_task *t)
 	list_remove(&t->node);
 	t->conn->n_tasks--;
 	t->conn = NULL;
+	t->answered = false;
+	forget_answer(t);
 	t->state = TASK_ORPHAN;
 }
 
@@ -215,17 +245,20 @@ int task_check_data_in(struct iscsi_task *t, const struct pdu *p, const char **w
 		*why = "Data-In for a command that reads nothing";
 		return -EPROTO;
 	}
-	if (p->u.data_in.datasn != t->datasn) {
-		*why = "DataSN out of order";
-		return -EPROTO;
-	}
-	if (p->u.data_in.off != t->n_received) {
-		*why = "Data-In leaves a gap or overlaps";
-		return -EPROTO;
-	}
-	if (p->n_data > t->n_data - t->n_received) {
-		*why = "Data-In beyond the buffer";
-		return -EPROTO;
+	/* What fills a hole has been judged: snack_place(). */
+	if (!conn_recovers(t->conn) || !serial_lt(p->u.data_in.datasn, t->datasn)) {
+		if (p->u.data_in.datasn != t->datasn) {
+			*why = "DataSN out of order";
+			return -EPROTO;
+		}
+		if (p->u.data_in.off != t->n_received) {
+			*why = "Data-In leaves a gap or overlaps";
+			return -EPROTO;
+		}
+		if (p->n_data > t->n_data - t->n_received) {
+			*why = "Data-In beyond the buffer";
+			return -EPROTO;
+		}
 	}
 	if (p->u.data_in.has_status && !p->final) {
 		*why = "status in a Data-In that is not the last";
@@ -270,24 +303,42 @@ static int check_amount(const struct iscsi_task *t, const char **why)
 	return 0;
 }
 
-int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
+/* The answer is known; it counts when all data is there. */
+static int conclude(struct iscsi_task *t, uint32_t statsn, const char **why)
 {
 	int r;
 
-	t->datasn++;
-	t->n_received += p->n_data;
-	if (!p->u.data_in.has_status)
+	if (!t->response && !t->status && (t->spoilt || task_waits_for_data(t, statsn)))
 		return 0;
+	r = check_amount(t, why);
+	if (!r)
+		task_finish(t, ISCSI_TASK_OK);
+	return r;
+}
+
+int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
+{
+	if (!conn_recovers(t->conn) || !snack_landed(t, p)) {
+		t->datasn++;
+		t->n_received += p->n_data;
+	}
+	if (p->u.data_in.has_status)
+		return task_on_data_status(t, p, why);
+	if (conn_recovers(t->conn))
+		snack_ack(t, p);
+	if (t->answered && !t->n_holes)
+		return conclude(t, t->statsn, why);
+	return 0;
+}
+
+int task_on_data_status(struct iscsi_task *t, const struct pdu *p, const char **why)
+{
 	t->response = 0;
 	t->status = p->u.data_in.status;
 	t->underflow = p->u.data_in.underflow;
 	t->overflow = p->u.data_in.overflow;
 	t->residual = t->underflow || t->overflow ? p->u.data_in.residual : 0;
-	r = check_amount(t, why);
-	if (r)
-		return r;
-	task_finish(t, ISCSI_TASK_OK);
-	return 0;
+	return conclude(t, p->statsn, why);
 }
 
 /* ---- writes ------------------------------------------------------------ */
@@ -296,26 +347,34 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 {
 	const struct iscsi_params *k = &t->conn->params;
 	uint32_t off = p->u.r2t.off, n = p->u.r2t.len;
+	bool recovers = conn_recovers(t->conn), more = off == t->n_granted;
+
+	if (recovers && t->dir == ISCSI_DIR_WRITE && p->u.r2t.r2tsn != t->datasn &&
+	    !(t->reassigned && serial_lt(p->u.r2t.r2tsn, t->datasn)))
+		return snack_r2t(t, p);
 
 	*why = NULL;
 	if (t->dir != ISCSI_DIR_WRITE)
 		*why = "R2T for a command that writes nothing";
 	else if (p->ttt == PDU_TAG_NONE)
 		*why = "R2T with the reserved Target Transfer Tag";
-	else if (p->u.r2t.r2tsn != t->datasn)
+	else if (p->u.r2t.r2tsn != t->datasn && !recovers)
 		*why = "R2TSN out of order";
 	else if (n == 0 || n > k->MaxBurstLength)
 		*why = "R2T length is 0 or above MaxBurstLength";
 	else if (off > t->n_data || n > t->n_data - off)
 		*why = "R2T beyond the expected transfer";
-	else if (off != t->n_granted)
+	else if (!more && !(recovers && off < t->n_granted && n <= t->n_granted - off))
 		*why = "R2T leaves a gap or overlaps";
-	else if (bursts_open(t) >= smaller(k->MaxOutstandingR2T, ISCSI_MAX_R2T))
+	else if (bursts_open(t) >=
+		 (more ? smaller(k->MaxOutstandingR2T, ISCSI_MAX_R2T) : ISCSI_MAX_R2T))
 		*why = "more R2Ts open than MaxOutstandingR2T";
 	if (*why)
 		return -EPROTO;
-	t->datasn++;
-	t->n_granted += n;
+	if (p->u.r2t.r2tsn == t->datasn)
+		t->datasn++;
+	if (more)
+		t->n_granted += n;
 	burst_open(t, p->ttt, off, n);
 	return 0;
 }
@@ -325,8 +384,6 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 int task_on_response(struct iscsi_task *t, const struct pdu *p, const uint8_t *data, size_t n,
 		     const char **why)
 {
-	int r;
-
 	t->response = p->u.scsi_rsp.response;
 	t->status = p->u.scsi_rsp.status;
 	t->underflow = p->u.scsi_rsp.underflow;
@@ -347,9 +404,9 @@ int task_on_response(struct iscsi_task *t, const struct pdu *p, const uint8_t *d
 		memcpy(t->sense, data + 2, n_sense);
 		t->n_sense = (uint16_t)n_sense;
 	}
-	r = check_amount(t, why);
-	if (r)
-		return r;
-	task_finish(t, ISCSI_TASK_OK);
-	return 0;
+	if (conn_recovers(t->conn) && t->dir == ISCSI_DIR_READ && !t->status &&
+	    (!t->underflow || t->residual <= t->n_data))
+		snack_tail(t, p->u.scsi_rsp.expdatasn,
+			   t->n_data - (t->underflow ? t->residual : 0));
+	return conclude(t, p->statsn, why);
 }

@@ -166,7 +166,7 @@ static void after_reset(struct iscsi_session *s, const struct tmf *was)
 
 		if (!t || !ends_task(was, t) || !serial_lt(t->cmdsn, was->cmdsn))
 			continue;
-		if (t->gives_up) {
+		if (task_ends(t)) {
 			task_finish(t, t->ends_as);
 		} else if (was->told || t->once) {
 			task_finish(t, ISCSI_TASK_CANCELLED);
@@ -174,6 +174,18 @@ static void after_reset(struct iscsi_session *s, const struct tmf *was)
 			session_requeue(s, &back, t);
 		}
 	}
+	session_queue_first(s, &back);
+}
+
+static void after_abort(struct iscsi_session *s, struct iscsi_task *t)
+{
+	struct list back = LIST_INIT(back);
+
+	if (task_ends(t) || t->once || ++t->n_losses >= ISCSI_MAX_LOSSES) {
+		task_finish(t, t->ends_as);
+		return;
+	}
+	session_requeue(s, &back, t);
 	session_queue_first(s, &back);
 }
 
@@ -187,7 +199,7 @@ void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_
 	if (was.function == TMF_ABORT_TASK && (rsp == TMF_RSP_COMPLETE || rsp == TMF_RSP_NO_TASK)) {
 		s->tmf.active = false;
 		if (due(was.task))
-			task_finish(was.task, was.task->ends_as);
+			after_abort(s, was.task);
 	} else if (was.function != TMF_ABORT_TASK && (rsp == TMF_RSP_COMPLETE || was.asked)) {
 		s->tmf.active = false;
 		if (rsp == TMF_RSP_COMPLETE)
