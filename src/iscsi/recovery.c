@@ -508,6 +508,8 @@ static uint64_t due_ns(const struct iscsi_session *s, const struct loss *l)
 		return ISCSI_NEVER;
 	if (l->state == LOSS_WAITS && l->at_ns < l->until_ns && session_working_conn(s))
 		return l->at_ns;
+	if (l->state == LOSS_REASSIGN && !l->via && session_working_conn(s))
+		return 0;
 	return l->until_ns;
 }
 

@@ -401,7 +401,6 @@ static void loss_without_tasks(void **state)
 	end(&a, &b);
 }
 
-/* The target cannot put the lost connection away, or does not answer: session recovery. */
 /* A loss waits for somebody to ask; who logs out is nobody, and the time must not stand still. */
 static void loss_while_the_rest_logs_out(void **state)
 {
@@ -420,6 +419,7 @@ static void loss_while_the_rest_logs_out(void **state)
 	io_free(&io[1], 0);
 }
 
+/* The target cannot put the lost connection away, or does not answer: session recovery. */
 static void logout_of_the_lost_fails(void **state)
 {
 	for (int how = 0; how < 3; how++) {
