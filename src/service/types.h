@@ -20,6 +20,8 @@
 #define INSTANCE_MAX 255
 #define ADDRESS_MAX  255 /* bytes, without terminator; also of symbolic names */
 #define BLOB_MAX     255
+#define ALIAS_UNITS  255 /* of a target's alias, in UTF-16 as Windows counts them */
+#define ALIAS_MAX    (3 * ALIAS_UNITS)
 #define DEVICE_MAX   259 /* of a port's device name: MAX_PATH without terminator */
 #define ANY_NUMBER   UINT32_MAX
 #define LUNS_MAX     1024 /* that one mapping names */
@@ -155,7 +157,7 @@ struct static_portal {
 /* What AddIScsiStaticTarget tells. Not copyable; static_target_free() it. */
 struct static_target {
 	char name[ISCSI_NAME_MAX + 1];
-	char alias[ADDRESS_MAX + 1];
+	char alias[ALIAS_MAX + 1];
 	uint32_t flags; /* TARGET_… */
 	bool persist;
 	bool has_options;

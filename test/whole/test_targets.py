@@ -85,7 +85,7 @@ def test_what_cannot_be_a_target(service):
         service.varlink("AddStaticTarget", **{**full, "targetName": "no name"})
     assert e.value.parameters["name"] == "ISDSC_INVALID_ISCSI_NAME"
     for wrong in (
-        {"targetFlags": 1}, {"targetFlags": 8}, {"targetAlias": "x" * 256}, {"persist": None},
+        {"targetFlags": 1}, {"targetFlags": 8}, {"targetAlias": "x" * 256}, {"targetAlias": "\u20ac" * 256}, {"persist": None},
         {"portalGroup": [portal(0)]}, {"portalGroup": [portal(3260, "a b")]}, {"portalGroup": {}},
         {"portalGroup": [portal(3260)] * 1025}, {"mapping": {"osBusNumber": 0}}, {"loginOptions": []},
     ):  # fmt: skip
@@ -138,6 +138,11 @@ def test_removed_is_removed_from_the_store(service):
     assert targets(service) == []
     with open(os.path.join(service.state, "state.db"), "rb") as f:
         assert b"secret for" not in f.read()
+
+
+def test_alias_is_measured_in_characters(service):
+    enter(service, targetAlias="\u20ac" * 255)
+    assert information(service)["targetAlias"] == "\u20ac" * 255
 
 
 def test_merge(service):
