@@ -284,7 +284,7 @@ class Varlink:
 class Service:
     """iscsidscd with a socket, a state and devices of its own."""
 
-    def __init__(self, config="", backend=None):
+    def __init__(self, config="", backend=None, inside=()):
         # Short: a Unix socket's name has 107 bytes.
         self.directory = tempfile.mkdtemp(prefix="isd-", dir="/tmp")
         self.socket = os.path.join(self.directory, "s")
@@ -294,13 +294,14 @@ class Service:
         self.mnt = os.path.join(self.directory, "mnt")
         self.env = {**os.environ, "ISCSIDSC_SOCKET": self.socket}
         self.backend = backend
+        self.inside = list(inside)  # what starts it, in a network namespace for one
         self.process = None
         os.mkdir(self.mnt)
         with open(self.config, "w") as f:
             f.write(config)
 
     def args(self):
-        args = [DAEMON, "--foreground", "--config", self.config, "--socket", self.socket, "--state-dir", self.state,
+        args = self.inside + [DAEMON, "--foreground", "--config", self.config, "--socket", self.socket, "--state-dir", self.state,
                 "--devices-dir", self.devices_dir, "--log-level", "debug"]  # fmt: skip
         return args + (["--backend", self.backend] if self.backend else [])
 

@@ -46,7 +46,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """The cheap ones first, so that what is broken is known soon."""
     order = ["test_cli", "test_service", "test_all_calls", "test_discovery", "test_targets", "test_session", "test_persistent", "test_bound", "test_user", "test_security", "test_scsi", "test_busy", "test_attention", "test_cache", "test_io", "test_nbd", "test_recovery",
-             "test_scale", "test_install", "test_demo"]  # fmt: skip
+             "test_scale", "test_wire", "test_lio", "test_install", "test_demo"]  # fmt: skip
 
     def cost(item):
         name = item.module.__name__
@@ -106,8 +106,8 @@ def make_service(make_tgt):
     need_root()
     made = []
 
-    def make(config="", backend=None, start=True, expect_clean=True):
-        s = bed.Service(config, backend)
+    def make(config="", backend=None, start=True, expect_clean=True, inside=()):
+        s = bed.Service(config, backend, inside)
         made.append((s, expect_clean))
         return s.start() if start else s
 
@@ -118,6 +118,36 @@ def make_service(make_tgt):
     for s, expect_clean in reversed(made):
         try:
             s.close(expect_clean)
+        except AssertionError as e:
+            errors.append(str(e))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture(scope="session")
+def guest_image(tmp_path_factory):
+    import lio
+
+    lio.need_lio()
+    return lio.make_image(str(tmp_path_factory.mktemp("guest")))
+
+
+@pytest.fixture
+def make_lio(guest_image):
+    """Guests with Linux's own target; those that make_service started end before these do."""
+    import lio
+
+    made = []
+
+    def make(**options):
+        guest = lio.Lio(guest_image, **options)
+        made.append(guest)
+        return guest.start()
+
+    yield make
+    errors = []
+    for guest in made:
+        try:
+            guest.close()
         except AssertionError as e:
             errors.append(str(e))
     assert not errors, "\n".join(errors)
