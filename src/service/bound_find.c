@@ -380,12 +380,19 @@ uint32_t bound_find(struct bound_finder *f, const char *path, struct bound *ret,
 	struct search s = {.f = f, .b = &b};
 	int r;
 
-	if (path[0] != '/')
-		return refuse(why, WIN_INVALID_PARAMETER, "\"%s\" is not an absolute path", path);
-	r = look_at(path, &l);
-	if (r)
-		return not_there(path, r, why);
-	r = search_path(&s, l);
+	if (path[0] != '/') {
+		/* what LegacyName is where there is only a socket */
+		r = search_file(&s, path, path);
+		if (r == 0 && b.n_units == 0 && !s.unkept)
+			return refuse(why, WIN_INVALID_PARAMETER, "\"%s\" is not an absolute path",
+				      path);
+		r = r ? r : bound_name(&s, 0, NULL, "");
+	} else {
+		r = look_at(path, &l);
+		if (r)
+			return not_there(path, r, why);
+		r = search_path(&s, l);
+	}
 	b.path = strdup(path);
 	if (r || !b.path)
 		return refuse_errno(why, r ? r : -ENOMEM, path);

@@ -320,26 +320,16 @@ void persistent_discovered(struct manager *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
-size_t persistent_pending(struct manager *m)
-{
-	struct entry *e;
-	size_t n = 0;
-
-	pthread_mutex_lock(&m->lock);
-	if (m->persistent) {
-		list_for_each (e, &m->persistent->entries, node)
-			n++;
-	}
-	pthread_mutex_unlock(&m->lock);
-	return n;
-}
-
 /* One that is being tried ends after the attempt, the others here. */
 static void entries_forget(struct manager *m, const int64_t *rows, size_t n)
 {
 	struct entry *e, *tmp;
 
 	pthread_mutex_lock(&m->lock);
+	if (!m->persistent) {
+		pthread_mutex_unlock(&m->lock);
+		return;
+	}
 	list_for_each_safe (e, tmp, &m->persistent->entries, node) {
 		for (size_t i = 0; i < n && !e->removed; i++)
 			e->removed = e->row == rows[i];
@@ -367,8 +357,7 @@ uint32_t persistent_remove(struct manager *m, const struct login_match *match, s
 	if (r)
 		return refuse(why, ISDSC_COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA,
 			      "the login could not be removed: %s", strerror(-r));
-	if (m->persistent)
-		entries_forget(m, rows, n);
+	entries_forget(m, rows, n);
 	log_info("login to %s: no longer stored%s", match->target, n > 1 ? " (several)" : "");
 	return 0;
 }

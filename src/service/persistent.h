@@ -17,9 +17,6 @@ void persistent_discovered(struct manager *m);
 /* No helper may be left. NULL is fine; returns NULL. */
 struct persistent *persistent_free(struct persistent *p);
 
-/* How many of the stored logins have not been carried out yet. */
-size_t persistent_pending(struct manager *m);
-
 /* Removes every stored login that matches, and ends trying them. 0 or a code with @why. */
 uint32_t persistent_remove(struct manager *m, const struct login_match *match, struct refusal *why);
 

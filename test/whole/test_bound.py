@@ -310,9 +310,11 @@ def test_not_waited_for_when_logins_are_off(disk, tgt):
         assert bound(s) and s.sessions() == []
 
 
-def test_files_of_the_fuse_backend(disk, tgt):
-    s = disk(backend="fuse")
+@pytest.mark.parametrize("backend", ("fuse", "nbd"))
+def test_backends_without_block_devices(disk, tgt, backend):
+    s = disk(backend=backend)
     add(s, s.disk)
+    assert bound(s) == [s.disk]
     refused(ALREADY_BOUND, add, s, link_of(s, s.session))
     s.stop()
     with Notified(s) as n:
