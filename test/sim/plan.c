@@ -13,7 +13,7 @@
 #define BIT(a) (UINT64_C(1) << (a))
 
 /* The highest ErrorRecoveryLevel that is offered; above it nothing is to be proved yet. */
-#define LEVEL_MAX 0u
+#define LEVEL_MAX 2u
 
 /* Each of these is noticed, or does no harm to data. */
 #define MISDEEDS                                                                                   \
@@ -54,7 +54,7 @@ static void plan_target(struct world *w)
 	c->block_size = BLOCK;
 	c->write_cache = rng_below(r, 4);
 	c->erl = rng_below(r, 2) ? rng_below(r, 3) : 0;
-	c->data_timeout_ns = (uint64_t)rng_from(r, 200, 3000) * MS;
+	c->data_timeout_ns = (uint64_t)rng_from(r, 500, 3000) * MS;
 	c->max_connections = rng_below(r, 4) ? 8 : rng_from(r, 1, MAX_CONNS);
 	c->max_r2t = rng_from(r, 1, 8);
 	c->header_digest = rng_below(r, 2);

@@ -276,6 +276,15 @@ static void run_soon(struct cmd *k)
 		k->due_ns += rng_next(&t->rng) % t->cfg.service_ns_max;
 }
 
+/* Longer each time it was in vain. */
+static void wait_for_data(struct cmd *k)
+{
+	struct tgt *t = k->session->t;
+
+	if (k->session->erl >= 1 && t->cfg.data_timeout_ns)
+		k->due_ns = t->now_ns + (t->cfg.data_timeout_ns << k->n_waits);
+}
+
 /* First hole in [off, off + n): its place and length; false: there is none. */
 static bool hole(const struct cmd *k, uint32_t off, uint32_t n, uint32_t *ret_off, uint32_t *ret_n)
 {
@@ -300,17 +309,24 @@ static bool asked_for(const struct cmd *k, uint32_t off)
 	return false;
 }
 
-/* What is missing of that which was to come already is asked for again (level >= 1). */
-static void ask_again(struct cmd *k)
+/*
+ * What is missing of that which was to come already is asked for again (level >= 1).
+ * False: something of it cannot be asked for yet, and what follows has to wait for it.
+ */
+static bool ask_again(struct cmd *k)
 {
 	uint32_t off = 0, n, at = 0;
 
-	while (k->have && k->n_open < k->session->max_r2t && at < k->n_asked &&
-	       hole(k, at, k->n_asked - at, &off, &n)) {
+	while (k->have && at < k->n_asked && hole(k, at, k->n_asked - at, &off, &n)) {
+		n = smaller(n, k->session->max_burst);
 		at = off + n;
-		if (!asked_for(k, off))
-			send_r2t(k, off, smaller(n, k->session->max_burst));
+		if (asked_for(k, off))
+			continue;
+		if (k->n_open == k->session->max_r2t)
+			return false;
+		send_r2t(k, off, n);
 	}
+	return true;
 }
 
 static void ask(struct cmd *k)
@@ -319,15 +335,15 @@ static void ask(struct cmd *k)
 
 	if (k->unsolicited)
 		return;
-	ask_again(k);
-	while (k->n_open < s->max_r2t && k->n_asked < k->expected) {
-		uint32_t n = some(s->t, smaller(k->expected - k->n_asked, s->max_burst));
+	if (ask_again(k)) {
+		while (k->n_open < s->max_r2t && k->n_asked < k->expected) {
+			uint32_t n = some(s->t, smaller(k->expected - k->n_asked, s->max_burst));
 
-		send_r2t(k, k->n_asked, n);
-		k->n_asked += n;
+			send_r2t(k, k->n_asked, n);
+			k->n_asked += n;
+		}
 	}
-	if (s->erl >= 1 && s->t->cfg.data_timeout_ns)
-		k->due_ns = s->t->now_ns + s->t->cfg.data_timeout_ns;
+	wait_for_data(k);
 }
 
 static void refuse(struct cmd *k)
@@ -453,8 +469,8 @@ void on_data_out(struct tconn *c, const uint8_t *bhs, const uint8_t *data, uint3
 		return;
 	if (!k || k->conn != c || k->state != CMD_COLLECT)
 		return;
-	if (k->session->erl >= 1 && k->session->t->cfg.data_timeout_ns)
-		k->due_ns = c->t->now_ns + c->t->cfg.data_timeout_ns;
+	k->n_waits = 0;
+	wait_for_data(k);
 	if (ttt == TAG_NONE) {
 		unsolicited_data(k, bhs, data, n);
 		return;
@@ -533,8 +549,7 @@ static void begin_write(struct cmd *k, const uint8_t *bhs, const uint8_t *data, 
 	if (!(bhs[1] & FINAL)) {
 		k->unsolicited = true;
 		k->n_asked = smaller(k->session->first_burst, k->expected);
-		if (k->session->erl >= 1 && k->session->t->cfg.data_timeout_ns)
-			k->due_ns = k->session->t->now_ns + k->session->t->cfg.data_timeout_ns;
+		wait_for_data(k);
 	}
 	collect(k);
 }
@@ -609,6 +624,7 @@ void cmd_step(struct cmd *k)
 	switch (k->state) {
 	case CMD_COLLECT:
 		/* what is open has not come */
+		k->n_waits += k->n_waits < 6;
 		k->unsolicited = false;
 		for (unsigned i = 0; i < k->n_r2ts; i++)
 			k->r2t[i].open = false;

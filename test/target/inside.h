@@ -91,7 +91,7 @@ struct cmd {
 	uint8_t refuse; /* status to end with once the unsolicited data is there */
 	uint32_t r2tsn; /* next */
 	struct r2t *r2t;
-	unsigned n_r2ts, n_r2t_room, n_open;
+	unsigned n_r2ts, n_r2t_room, n_open, n_waits;
 
 	/* reads */
 	struct piece *piece;
