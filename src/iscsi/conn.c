@@ -354,9 +354,10 @@ void conn_on_data_in(struct iscsi_conn *c)
 	struct iscsi_task *t = c->rx_task, *owner;
 	const struct pdu *p = &c->rx;
 	const char *why = NULL;
-	int r = conn_take_statsn(c);
+	int r;
 
-	c->rx_task = NULL;
+	c->rx_task = NULL; /* whatever ends the connection now does not release it as well */
+	r = conn_take_statsn(c);
 	if (r > 0)
 		c->rx.u.data_in.has_status = false; /* only its data counts */
 	if (r >= 0) {

@@ -255,6 +255,7 @@ static void unh_ffp_5_1_gap_or_repeat_in_statsn(void **state)
 			else
 				peer_status(&p, itt, 2);
 			peer_expect_violation(&p, "StatSN");
+			assert_int_equal(io.task.n_refs, 0);
 			peer_expect_no_event(&p); /* the task goes to the next connection */
 			assert_int_equal(session_n_tasks(p.s), 1);
 			peer_close(&p);
