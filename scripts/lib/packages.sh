@@ -10,7 +10,7 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsql
 libfuse3-dev libmount-dev libblkid-dev libsystemd-dev"
 PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
 PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc libnbd-bin qemu-utils
-golang-go golang-github-varlink-go-dev
+golang-go golang-github-varlink-go-dev istgt
 libiscsi-bin qemu-block-extra"
 PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux busybox-static cpio xz-utils tshark valgrind"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Connections of a session: what was negotiated, more of them, fewer of them."""
 import os
+import socket
 import subprocess
 
 import pytest
@@ -226,6 +227,86 @@ def test_all_are_lost_and_come_back(make_service, tgt):
     assert [c["id"] for c in connections(service)] == ids
     wait_for(lambda: service.sessions()[0]["state"] == "up", 20, "the session's return")
     assert read(device, 0, len(data)) == data
+    service.logout(session)
+
+
+ISTGT = """[Global]
+  NodeBase "iqn.2026-11.test.istgt"
+  PidFile %(d)s/pid
+  AuthFile %(d)s/auth
+  Timeout 30
+  NopInInterval 20
+  DiscoveryAuthMethod None
+  MaxSessions 16
+  MaxConnections 4
+  MaxR2T 32
+  MaxOutstandingR2T 16
+  InitialR2T Yes
+  ImmediateData Yes
+  ErrorRecoveryLevel 0
+[UnitControl]
+  AuthMethod None
+  Portal UC1 127.0.0.1:%(control)d
+  Netmask 127.0.0.1
+[PortalGroup1]
+  Portal DA1 127.0.0.1:%(port)d
+  Portal DA2 127.0.0.1:%(second)d
+[InitiatorGroup1]
+  InitiatorName "ALL"
+  Netmask ALL
+[LogicalUnit1]
+  TargetName disk
+  Mapping PortalGroup1 InitiatorGroup1
+  AuthMethod None
+  UseDigest Auto
+  UnitType Disk
+  LUN0 Storage %(d)s/disk Auto
+"""
+
+
+@pytest.fixture
+def istgt(tmp_path):
+    """A target with two portals in one group. Return: its ports."""
+    need_program("istgt")
+    d = str(tmp_path)
+    with open(d + "/disk", "wb") as f:
+        f.truncate(64 << 20)
+    ports = {"port": free_port(), "second": free_port(), "control": free_port()}
+    with open(d + "/conf", "w") as f:
+        f.write(ISTGT % {"d": d, **ports})
+    with open(d + "/auth", "w") as f:
+        os.chmod(d + "/auth", 0o600)
+    with open(d + "/log", "w") as log:
+        p = subprocess.Popen(["istgt", "-D", "-c", d + "/conf"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def listens():
+        assert p.poll() is None, open(d + "/log").read()
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", ports["second"])) == 0
+
+    try:
+        wait_for(listens, 10, "istgt")
+        yield ports["port"], ports["second"]
+    finally:
+        p.kill()
+        p.wait(20)
+
+
+def test_portals_of_the_group_that_are_not_used_yet_come_first(make_service, istgt):
+    service = make_service(FAST)
+    service.varlink("AddSendTargetPortal", initiatorInstance=None, initiatorPort=ANY_PORT, loginOptions=None, securityFlags=0,
+                    portal={"symbolicName": "", "address": "127.0.0.1", "socket": istgt[0]})  # fmt: skip
+    session, first = login(service, "iqn.2026-11.test.istgt:disk", maximumConnections=4)
+    ids = [first, add(service, session), add(service, session)]
+    listed = connections(service)
+    assert [c["id"] for c in listed] == ids
+    assert {c["targetSocket"] for c in listed[:2]} == set(istgt)
+    fio = verify_io(service.device(session), size="16M")
+    kill_connection(listed[1])
+    ended_well(fio)
+    wait_for(lambda: len(connections(service)) == 3, 20, "the connection's return")
+    assert [c["id"] for c in connections(service)] == ids
+    remove(service, session, ids[2])
     service.logout(session)
 
 
