@@ -444,7 +444,7 @@ static void ffp_18_loss_in_the_middle(void **state)
 	start(&p);
 	assert_int_equal(session_text(p.s, TEXT("SendTargets=All\0"), p.now_ns), 0);
 	u = peer_expect(&p, PDU_TEXT_REQ);
-	peer_send(&p, answer(u, false), TEXT("TargetName=a\0"));
+	peer_send(&p, answer(u, false), TEXT("TargetName=a\0MaxRecvDataSegmentLength=512\0"));
 	conn_lost(p.c, "gone", p.now_ns);
 	peer_expect_event(&p, ISCSI_EV_CONN_DOWN);
 	assert_int_equal(session_text(p.s, TEXT("SendTargets=All\0"), p.now_ns), -ENOTCONN);
@@ -455,6 +455,7 @@ static void ffp_18_loss_in_the_middle(void **state)
 	peer_expect_event(&p, ISCSI_EV_TEXT_DONE);
 	assert_int_equal(p.event.n_text, 13);
 	assert_memory_equal(p.event.text, "TargetName=b", 13);
+	assert_int_equal(conn_params(p.c)->TargetMaxRecvDataSegmentLength, 262144);
 	peer_close(&p);
 }
 
