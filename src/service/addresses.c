@@ -94,15 +94,19 @@ static int portals_of(struct manager *m, const char *target, struct target_porta
 	return r == -ENOENT ? 0 : r;
 }
 
+/* @home: where the session lives, NULL: nowhere yet. It and its group come first, while known. */
 static uint32_t any_portal(struct login_addrs *a, const char *target, const struct target_portal *v,
-			   size_t n, struct refusal *why)
+			   size_t n, const struct portal *home, struct refusal *why)
 {
+	int group = home ? group_of(v, n, home) : -1;
 	int r;
 
 	if (n == 0)
 		return refuse(why, ISDSC_NO_PORTAL_SPECIFIED,
 			      "no portal was given, and none is known for %s", target);
-	r = add_portals(a, v, n, -1);
+	if (group >= 0)
+		addrs_add(a, home->address, home->socket);
+	r = add_portals(a, v, n, group);
 	if (r)
 		return refuse(why, ISDSC_DNS_NAME_UNRESOLVED,
 			      "no portal of %s has an address that can be resolved: %s", target,
@@ -125,8 +129,8 @@ static uint32_t that_portal(struct login_addrs *a, const struct kept_login *l,
 		      r == -ENOENT ? "no such host" : strerror(-r));
 }
 
-uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kept_login *l,
-		    struct refusal *why)
+static uint32_t find_from(struct login_addrs *ret, struct manager *m, const struct kept_login *l,
+			  const struct portal *home, struct refusal *why)
 {
 	CLEANUP(freep) struct target_portal *v = NULL;
 	size_t n = 0;
@@ -136,7 +140,13 @@ uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kep
 	if (r)
 		return refuse_errno(why, r, "the portals of the target could not be listed");
 	return l->has_portal ? that_portal(ret, l, v, n, why)
-			     : any_portal(ret, l->target, v, n, why);
+			     : any_portal(ret, l->target, v, n, home, why);
+}
+
+uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kept_login *l,
+		    struct refusal *why)
+{
+	return find_from(ret, m, l, NULL, why);
 }
 
 /* ---- sessions that are there already ---------------------------------------------- */
@@ -171,10 +181,8 @@ static void follow(struct session *s, uint64_t version)
 	l->has_portal = s->isid_portal[0];
 	l->portal = s->portal;
 	l->options.flags = LOGIN_HOPPING;
-	if (addrs_find(&addrs, s->m, l, &why) == 0) {
-		log_info("session %s: the portals of the target have changed; %u addresses are "
-			 "tried from now on",
-			 s->target, addrs.n);
+	if (find_from(&addrs, s->m, l, &s->portal, &why) == 0) {
+		log_debug("session %s: %u addresses are tried from now on", s->target, addrs.n);
 		loop_call(s->loop, follow_on_loop, &(struct follow){s, &addrs, version});
 	} else {
 		log_warning("session %s: the portals of the target have changed: %s", s->target,
@@ -221,9 +229,36 @@ void addrs_follow(struct manager *m)
 	}
 	pthread_mutex_unlock(&m->lock);
 	for (size_t i = 0; i < n; i++) {
+		log_info("session %s: the portals of the target have changed", v[i].s->target);
 		follow(v[i].s, v[i].version);
 		sess_put(v[i].s);
 	}
+}
+
+/* The known portal that is the address of @peer. */
+static bool portal_at(struct session *s, const struct tcp_addr *peer, struct portal *ret)
+{
+	CLEANUP(freep) struct target_portal *v = NULL;
+	struct tcp_addr addr;
+	size_t n = 0;
+
+	if (portals_of(s->m, s->target, &v, &n))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (tcp_literal(v[i].address, v[i].socket, &addr) || !tcp_addr_equal(&addr, peer))
+			continue;
+		*ret = (struct portal){.socket = v[i].socket};
+		memcpy(ret->address, v[i].address, sizeof(ret->address));
+		memcpy(ret->symbolic, v[i].symbolic, sizeof(ret->symbolic));
+		return true;
+	}
+	return false;
+}
+
+void addrs_settle(struct session *s, const struct tcp_addr *peer)
+{
+	if (s->hops && !s->isid_portal[0] && portal_at(s, peer, &s->portal))
+		follow(s, s->portals_seen);
 }
 
 void addrs_follow_one(struct session *s)

@@ -34,6 +34,11 @@ uint32_t addrs_find(struct login_addrs *ret, struct manager *m, const struct kep
  * their targets have now, for the next time that they connect. No lock held.
  */
 void addrs_follow(struct manager *m);
+/*
+ * @s has logged in at @peer and nobody can see it yet. Where any portal would do, that is
+ * its home now: it and its portal group are tried first whenever the connection is lost.
+ */
+void addrs_settle(struct session *s, const struct tcp_addr *peer);
 /* What has changed while @s was logging in. */
 void addrs_follow_one(struct session *s);
 

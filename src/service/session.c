@@ -638,12 +638,14 @@ static int keeper_start(struct session *s)
 	return r;
 }
 
-/* A target calls itself something at its login only. */
-static void learn_alias(struct session *s)
+/* Where it is, and what the target calls itself: that is told at a login only. */
+static void learn_of_login(struct session *s)
 {
 	struct initiator_status st;
 
 	sess_status(s, &st);
+	if (st.n_up > 0)
+		addrs_settle(s, &st.connection[0].peer);
 	if (!st.params.TargetAlias[0])
 		return;
 	pthread_mutex_lock(&s->m->lock);
@@ -677,7 +679,7 @@ static uint32_t sess_login(struct session *s, const struct kept_login *l,
 		code = sess_first_login(s, why);
 	if (code)
 		return code;
-	learn_alias(s);
+	learn_of_login(s);
 	s->wants |= s->informational ? 0 : WANT_SCAN;
 	s->scanned = s->informational;
 	s->paused = true; /* no device before the session can be seen */

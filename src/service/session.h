@@ -47,8 +47,8 @@ struct session {
 	char target[ISCSI_NAME_MAX + 1];
 	char node_name[ISCSI_NAME_MAX + 1];
 	bool informational, multipath;
-	uint32_t auth_type;             /* of the login: 0 none, 1 CHAP, 2 mutual CHAP */
-	struct portal portal;           /* as asked for; where any would do, the first one known */
+	uint32_t auth_type;   /* of the login: 0 none, 1 CHAP, 2 mutual CHAP */
+	struct portal portal; /* as asked for; where any would do, that of the first login */
 	struct target_mapping *mapping; /* what was asked for; NULL: nothing */
 	uint32_t os_bus, os_target;     /* with devices: what it has for the system */
 

@@ -393,6 +393,21 @@ def test_hopping_when_the_portal_dies_under_the_session(make_service, tgt):
     service.varlink("Logout", sessionId=stays)
 
 
+def test_session_comes_back_to_where_it_was(make_service, tgt):
+    """Not to the portal that was the first to be tried, and may be of another group."""
+    service = make_service(FAST)
+    first = free_port()
+    enter(service, portalGroup=[portal(first), portal(tgt.port, symbolic="here")])
+    session = login(service)
+    assert connected_to(service) == [tgt.port]
+    assert service.sessions()[0]["portal"] == portal(tgt.port, symbolic="here")
+    tgt.admin("--op", "new", "--mode", "portal", "--param", "portal=127.0.0.1:%d" % first)
+    cut_off(tgt)
+    wait_for(lambda: "logged in again" in service.log(), 20, "the session's return")
+    assert connected_to(service) == [tgt.port]
+    logout(service, session)
+
+
 def test_portals_learnt_later_are_tried_too(make_service, tgt):
     service = make_service(FAST)
     second = second_portal(tgt)
