@@ -304,3 +304,33 @@ def test_no_secret_is_left_in_memory(service, guarded):
     service.logout(session)
     left = memory_with(service.pid, [f for s in (ALICE, TARGET_SIDE, RADIUS, GROUP, IKE) for f in forms(s)])
     assert not left
+
+
+# ---- as scripts do it -----------------------------------------------------------
+
+
+def test_chap_with_iscsicli(service, guarded):
+    guarded.do("--op", "bind", "--mode", "account", "--tid", "1", "--user", "target", "--outgoing")
+    service.cli("AddTargetPortal", "127.0.0.1", guarded.port, check=0)
+    assert service.cli("QLoginTarget", guarded.name, check=1).last == "Authentication Failure. "
+    service.cli("CHAPSecret", TARGET_SIDE.decode(), check=0)
+    # flags, digests, connections, times, name, password, 2: mutual CHAP
+    options = ("0", "0", "0", "*", "*", "*", "alice", ALICE.decode(), "2")
+    session = service.login_at(guarded.name, guarded.port, options=options)
+    assert service.device(session)
+    service.logout(session)
+    service.cli("CHAPSecret", "*", check=0)
+    r = service.cli("LoginTarget", guarded.name, "T", "127.0.0.1", guarded.port, "*", "*", "*", *options, "*", "0", check=1)
+    assert "secret" in r.out and ALICE.decode() not in r.out
+
+
+def test_ike_with_iscsicli(service):
+    """What the command line stores is what it finds again, and what varlink does."""
+    service.cli("PSKey", "*", "*", "0x23", "2", "host.example", "a preshared key", "T", check=0)
+    assert ike(service) == {"securityFlags": 0x23}
+    assert "0x23" in service.cli("GetPSKey", "*", "*", "2", "host.example", check=0).out
+    service.cli("PSKey", "*", "*", "0", "2", "host.example", "*", "T", check=0)
+    assert refused(ike, service).code == NO_AUTH_INFO
+    service.cli("PSKey", "*", "*", "3", "1", "192.0.2.1", "a preshared key", "T", check=0)
+    address = {"idType": 1, "id": "c0000201"}
+    assert service.varlink("GetIkeInfo", initiatorInstance=None, initiatorPort=ANY, authMethod=1, identity=address) == {"securityFlags": 3}
