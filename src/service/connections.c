@@ -168,6 +168,19 @@ static void offer_digests(struct initiator_connection_cfg *cfg, const struct new
 	cfg->data_digest = o->data_digest ? ISCSI_OFFER_CRC32C : ISCSI_OFFER_NONE;
 }
 
+/* A connection of a session proves itself as the session did; anything else would be less, or more.
+ */
+static uint32_t check_auth(const struct session *s, const struct login_options *o,
+			   struct refusal *why)
+{
+	if (!(o->specified & OPT_AUTH_TYPE) || o->auth_type == s->auth_type)
+		return 0;
+	return refuse(why, ISDSC_INVALID_LOGON_AUTH_TYPE,
+		      "the session was logged in with authentication type %u, and its connections "
+		      "can only be, too",
+		      s->auth_type);
+}
+
 static uint32_t check_room(const struct initiator_status *st, struct refusal *why)
 {
 	if (st->state != INITIATOR_UP && st->state != INITIATOR_VERIFYING)
@@ -239,6 +252,8 @@ uint32_t sess_add_connection(struct session *s, const struct new_connection *how
 	struct login_addrs addrs;
 	uint32_t code = demands_check(how->security_flags, &how->options, why);
 
+	if (code == 0)
+		code = check_auth(s, &how->options, why);
 	if (code)
 		return code;
 	sess_status(s, &st);

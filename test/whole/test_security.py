@@ -263,6 +263,16 @@ def test_chap_of_a_stored_login_and_after_a_lost_connection(service, guarded):
     bed.wait_for(lambda: guarded.sessions() == 1 and service.sessions()[0]["state"] == "up", 30, "the session to come back")
 
 
+def test_a_connection_is_as_the_session(service, tgt):
+    """Not less than was asked for; and the session's secrets are the only ones."""
+    tgt.setting("MaxConnections", 4)
+    add_portal(service, tgt)
+    session = login(service, tgt, {"informationSpecified": 0x04, "loginFlags": 0, "maximumConnections": 2})
+    e = refused(service.varlink, "AddConnection", sessionId=session, initiatorPort=ANY, portal=None, securityFlags=0, loginOptions=option(b"alice", ALICE), key=None)
+    assert e.code == 0xEFFF004E
+    service.logout(session)
+
+
 # ---- memory -------------------------------------------------------------------
 
 
