@@ -348,6 +348,8 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 	const struct iscsi_params *k = &t->conn->params;
 	uint32_t off = p->u.r2t.off, n = p->u.r2t.len;
 	bool recovers = conn_recovers(t->conn), more = off == t->n_granted;
+	/* After a reassignment the target may cut what it still lacks in another way. */
+	uint32_t n_known = t->reassigned ? n : t->n_granted - off;
 
 	if (recovers && t->dir == ISCSI_DIR_WRITE && p->u.r2t.r2tsn != t->datasn &&
 	    !(t->reassigned && serial_lt(p->u.r2t.r2tsn, t->datasn)))
@@ -364,7 +366,7 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 		*why = "R2T length is 0 or above MaxBurstLength";
 	else if (off > t->n_data || n > t->n_data - off)
 		*why = "R2T beyond the expected transfer";
-	else if (!more && !(recovers && off < t->n_granted && n <= t->n_granted - off))
+	else if (!more && !(recovers && off < t->n_granted && n <= n_known))
 		*why = "R2T leaves a gap or overlaps";
 	else if (bursts_open(t) >=
 		 (more ? smaller(k->MaxOutstandingR2T, ISCSI_MAX_R2T) : ISCSI_MAX_R2T))
@@ -373,8 +375,8 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 		return -EPROTO;
 	if (p->u.r2t.r2tsn == t->datasn)
 		t->datasn++;
-	if (more)
-		t->n_granted += n;
+	if (off + n > t->n_granted)
+		t->n_granted = off + n;
 	burst_open(t, p->ttt, off, n);
 	return 0;
 }

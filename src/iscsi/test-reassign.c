@@ -228,6 +228,36 @@ static void unh_ffp_7_1_write_goes_on(void **state)
 	}
 }
 
+/* It need not keep to the borders of what it had asked for before. */
+static void write_goes_on_in_other_pieces(void **state)
+{
+	struct peer a, b;
+	struct io io;
+	uint32_t itt;
+
+	init(&a);
+	a.answers[4] = "InitialR2T=Yes";
+	a.answers[5] = "ImmediateData=No";
+	peer_up(&a);
+	io_write(&io, 3000);
+	io_submit(&a, &io);
+	itt = peer_expect(&a, PDU_SCSI_CMD)->pdu.itt;
+	peer_r2t(&a, itt, 1, 0, 0, 2000);
+	take_write(&a, &io, 1, 0, 2000);
+	lose_the_only(&a);
+	come_back(&b, &a);
+	answer_tmf(&b, expect_reassign(&b, itt, 0), TMF_RSP_COMPLETE);
+	peer_r2t(&b, itt, 2, 1, 1500, 1000);
+	take_write(&b, &io, 2, 1500, 1000);
+	peer_r2t(&b, itt, 3, 2, 2500, 500);
+	take_write(&b, &io, 3, 2500, 500);
+	peer_status(&b, itt, 0);
+	io_expect(&b, &io, ISCSI_TASK_OK);
+	assert_int_equal(io.task.n_transferred, 3000);
+	end(&a, &b);
+	io_free(&io, io.n);
+}
+
 /* All was done but the answer; `once` is no matter, since nothing is sent twice. */
 static void unh_ffp_19_5_only_the_status_is_missing(void **state)
 {
@@ -642,6 +672,7 @@ int main(void)
 		cmocka_unit_test(all_of_a_read_again),
 		cmocka_unit_test(read_with_a_hole_is_cut),
 		cmocka_unit_test(unh_ffp_7_1_write_goes_on),
+		cmocka_unit_test(write_goes_on_in_other_pieces),
 		cmocka_unit_test(unh_ffp_19_5_only_the_status_is_missing),
 		cmocka_unit_test(several_tasks_in_order),
 		cmocka_unit_test(over_a_connection_that_is_there),
