@@ -127,15 +127,19 @@ void conn_bury(struct iscsi_conn *c)
 	bury(c, false);
 }
 
-/* How long a connection may take to come back when its tasks are to be reassigned. */
+/*
+ * How long a connection may take to come back when its tasks are to be reassigned; or,
+ * when it was the last one, those of any that went before it.
+ */
 static uint16_t recover_s(const struct iscsi_conn *c)
 {
 	const struct iscsi_session *s = c->session;
 	uint64_t n = (uint64_t)c->params.DefaultTime2Wait + c->params.DefaultTime2Retain;
 
 	for (unsigned i = 0; i < LOSSES_MAX; i++)
-		if (s->loss[i].state != LOSS_NONE && s->loss[i].cid == c->cid &&
-		    s->loss[i].reason == LOGOUT_FOR_RECOVERY)
+		if (s->loss[i].state != LOSS_NONE &&
+		    (!s->n_up ||
+		     (s->loss[i].cid == c->cid && s->loss[i].reason == LOGOUT_FOR_RECOVERY)))
 			return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
 	return 0;
 }

@@ -258,6 +258,32 @@ static void write_goes_on_in_other_pieces(void **state)
 	io_free(&io, io.n);
 }
 
+/* The last connection had no tasks, one before it had: the session is to be recovered all the same.
+ */
+static void the_last_to_go_had_nothing(void **state)
+{
+	struct peer a, b;
+	struct io io;
+
+	init(&a);
+	peer_up(&a);
+	peer_join(&b, &a, 2);
+	io_none(&io);
+	io_submit(&a, &io);
+	peer_expect(&a, PDU_SCSI_CMD);
+	conn_lost(a.c, "gone", a.now_ns);
+	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
+	assert_false(a.event.ev.last);
+	assert_int_equal(a.event.ev.recover_s, 11);
+	conn_lost(b.c, "gone", a.now_ns);
+	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
+	assert_true(a.event.ev.last);
+	assert_int_equal(a.event.ev.recover_s, 11);
+	assert_false(session_is_held(a.s));
+	end(&a, &b);
+	io_free(&io, 0);
+}
+
 /* All was done but the answer; `once` is no matter, since nothing is sent twice. */
 static void unh_ffp_19_5_only_the_status_is_missing(void **state)
 {
@@ -673,6 +699,7 @@ int main(void)
 		cmocka_unit_test(read_with_a_hole_is_cut),
 		cmocka_unit_test(unh_ffp_7_1_write_goes_on),
 		cmocka_unit_test(write_goes_on_in_other_pieces),
+		cmocka_unit_test(the_last_to_go_had_nothing),
 		cmocka_unit_test(unh_ffp_19_5_only_the_status_is_missing),
 		cmocka_unit_test(several_tasks_in_order),
 		cmocka_unit_test(over_a_connection_that_is_there),
