@@ -83,7 +83,9 @@ static void connect_one(struct world *w, struct place *p)
 		p->connect_ns = w->now_ns + 300 * MS + rng_below(&w->rng, 1000) * MS;
 		return;
 	}
-	if (w->new_cids && rng_below(&w->rng, 4))
+	/* where there are others, a Logout of the old number may be on its way */
+	if (n_up(w) || (w->n_conns > 1 && w->state == OWNER_RECOVER) ||
+	    (w->new_cids && rng_below(&w->rng, 4)))
 		p->cid = w->next_cid++;
 	if (conn_new(&ic, w->s, p->cid)) {
 		p->connect_ns = w->now_ns + SEC;
@@ -138,14 +140,19 @@ static void on_up(struct world *w, struct place *p)
 {
 	p->up = true;
 	say(w, "owner: connection %u is up, cid %u", (unsigned)(p - w->place), p->cid);
+	w->fresh = w->state == OWNER_LOGIN;
 	if (w->state == OWNER_RECOVER) {
-		w->state = OWNER_UP;
 		w->count.n_recoveries++;
-		others_follow(w);
-	}
-	if (w->state != OWNER_LOGIN)
+		if (w->was_up && !session_is_held(w->s)) {
+			w->state = OWNER_UP;
+			others_follow(w);
+			return;
+		}
+	} else if (w->state == OWNER_LOGIN) {
+		w->count.n_reconnects += w->was_up;
+	} else {
 		return;
-	w->count.n_reconnects += w->was_up;
+	}
 	w->state = OWNER_VERIFY;
 	w->n_probe_tries = 0;
 	for (unsigned i = 0; i < w->n_units; i++)
@@ -212,7 +219,7 @@ static uint64_t a_while(struct world *w)
 /* The session waits for a connection, not before Time2Wait. */
 static void recover(struct world *w, struct place *p, uint64_t wait_ns)
 {
-	say(w, "owner: the session is to be recovered");
+	say(w, "owner: the session is to be recovered%s", session_is_held(w->s) ? ", held" : "");
 	if (w->state < OWNER_CLOSING)
 		w->state = OWNER_RECOVER;
 	w->recover_ns = w->now_ns + wait_ns;

@@ -13,7 +13,7 @@
 #define BIT(a) (UINT64_C(1) << (a))
 
 /* The highest ErrorRecoveryLevel that is offered; above it nothing is to be proved yet. */
-#define LEVEL_MAX 0u
+#define LEVEL_MAX 2u
 
 /* Each of these is noticed, or does no harm to data. */
 #define MISDEEDS                                                                                   \
@@ -53,8 +53,8 @@ static void plan_target(struct world *w)
 	c->n_blocks = N_BLOCKS;
 	c->block_size = BLOCK;
 	c->write_cache = rng_below(r, 4);
-	c->erl = rng_below(r, 2) ? rng_below(r, 3) : 0;
-	c->data_timeout_ns = (uint64_t)rng_from(r, 500, 3000) * MS;
+	c->erl = rng_below(r, 2) ? 2 : rng_below(r, 3);
+	c->data_timeout_ns = 15 * SEC; /* longer than the network ever stands still */
 	c->max_connections = rng_below(r, 4) ? 8 : rng_from(r, 1, MAX_CONNS);
 	c->max_r2t = rng_from(r, 1, 8);
 	c->header_digest = rng_below(r, 2);
@@ -64,7 +64,7 @@ static void plan_target(struct world *w)
 	c->immediate_data = rng_below(r, 2);
 	bursts(w, &c->max_burst, &c->first_burst, &c->mrdsl);
 	c->time2wait_s = rng_below(r, 4);
-	c->time2retain_s = rng_below(r, 2) * rng_below(r, 30);
+	c->time2retain_s = rng_below(r, 4) ? rng_from(r, 3, 30) : 0;
 	c->window = rng_below(r, 3) ? rng_from(r, 1, 32) : 64;
 	c->service_ns_max = ONE_OF(w, 0, 100000, 3000000, 50000000);
 	c->slow_permille = rng_below(r, 4) ? 0 : rng_below(r, 60);
@@ -97,7 +97,7 @@ static void plan_session(struct world *w)
 	c->policy = (enum iscsi_policy)rng_below(r, ISCSI_POLICY_WEIGHTED + 1);
 	iscsi_params_default_offer(o);
 	o->MaxConnections = w->n_conns;
-	o->ErrorRecoveryLevel = rng_below(r, LEVEL_MAX + 1);
+	o->ErrorRecoveryLevel = rng_below(r, 2) ? LEVEL_MAX : rng_below(r, LEVEL_MAX + 1);
 	o->HeaderDigest = rng_below(r, 4) ? ISCSI_OFFER_NONE_CRC32C : ISCSI_OFFER_NONE;
 	o->DataDigest = rng_below(r, 4) ? ISCSI_OFFER_NONE_CRC32C : ISCSI_OFFER_NONE;
 	o->InitialR2T = rng_below(r, 2);
@@ -105,7 +105,7 @@ static void plan_session(struct world *w)
 	bursts(w, &o->MaxBurstLength, &o->FirstBurstLength, &o->MaxRecvDataSegmentLength);
 	o->MaxOutstandingR2T = rng_from(r, 1, 8);
 	o->DefaultTime2Wait = rng_below(r, 3);
-	o->DefaultTime2Retain = rng_below(r, 30);
+	o->DefaultTime2Retain = rng_below(r, 4) ? rng_from(r, 3, 30) : 0;
 }
 
 static void both_digests(struct world *w)
@@ -135,9 +135,11 @@ void plan_make(struct world *w)
 	if (kind == 4) {
 		/* PDUs are lost on the way, as digest errors lose them */
 		w->tgt_cfg.erl = rng_from(r, 1, 2);
+		w->tgt_cfg.data_timeout_ns = (uint64_t)rng_from(r, 500, 3000) * MS;
 		w->cfg.offer.ErrorRecoveryLevel = LEVEL_MAX > 1 ? rng_from(r, 1, 2) : 1;
 		w->misbehaves = rng_from(r, 2, 60);
 		w->misdeeds = BIT(TGT_DROP);
+		w->n_faults = rng_below(r, 4);
 	} else if (kind == 3) {
 		w->misbehaves = rng_from(r, 2, 40);
 		w->misdeeds = MISDEEDS;
@@ -192,7 +194,11 @@ static void fault_one(struct world *w)
 		break;
 	case 3:
 	case 4: restart(w); break;
-	case 5: net_stall(w, (uint64_t)rng_below(&w->rng, 12000) * MS); break;
+	case 5:
+		/* the target's patience with data is less than that */
+		if (!w->misbehaves)
+			net_stall(w, (uint64_t)rng_below(&w->rng, 12000) * MS);
+		break;
 	case 6:
 		if (w->spoils)
 			net_spoil(w);
@@ -206,13 +212,10 @@ static void fault_one(struct world *w)
 
 void fault_do(struct world *w)
 {
-	if (w->misbehaves) {
-		/* begins when the session is up, and goes on until the end is near */
+	/* begins at some time, and goes on until the end is near */
+	if (w->misbehaves)
 		tgt_misbehave(w->t, w->misbehaves, w->misdeeds);
-		w->fault_ns = TGT_NEVER;
-		return;
-	}
-	if (w->was_up || rng_below(&w->rng, 4) == 0) {
+	if (w->n_faults && (w->was_up || rng_below(&w->rng, 4) == 0)) {
 		fault_one(w);
 		w->n_faults--;
 	}

@@ -153,6 +153,7 @@ struct world {
 	uint64_t retry_ns, leave_ns, hold_until_ns, close_ns;
 	unsigned n_failures;
 	bool was_up;
+	bool fresh;         /* the session is a new one, not one that was recovered */
 	uint32_t doubt_seq; /* a power cut was heard of: flushes submitted before fail */
 	bool doubt;
 	struct iscsi_task probe[MAX_UNITS];
