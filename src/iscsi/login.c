@@ -56,7 +56,7 @@ static void send_request(struct iscsi_conn *c)
 	memcpy(p.u.login.isid, s->cfg.isid, sizeof(p.u.login.isid));
 	p.u.login.tsih = c->leading ? 0 : s->tsih;
 	p.u.login.cid = c->cid;
-	conn_send(c, &p, l->out.bytes + l->out_off, n);
+	conn_send(c, &p, n ? l->out.bytes + l->out_off : NULL, n);
 	l->out_off += n;
 	if (!l->sent_more) {
 		text_clear(&l->out);

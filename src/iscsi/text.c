@@ -130,7 +130,8 @@ static int take_keys(struct iscsi_conn *c, struct text *reply)
 	size_t n;
 	int r;
 
-	text_add_bytes(&copy, x->in.bytes + x->in_at, x->in.n - x->in_at);
+	if (x->in.n > x->in_at)
+		text_add_bytes(&copy, x->in.bytes + x->in_at, x->in.n - x->in_at);
 	if (copy.failed)
 		return -ENOMEM;
 	at = copy.bytes;
