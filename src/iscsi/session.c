@@ -630,8 +630,8 @@ void session_tick(struct iscsi_session *s, uint64_t now_ns)
 
 	list_for_each_safe (c, tmp, &s->conns, node)
 		conn_tick(c, now_ns);
-	recovery_tick(s, now_ns);
 	text_tick(s, now_ns);
+	recovery_tick(s, now_ns);
 	if (now_ns < s->next_sweep_ns && !(s->tmf.active && now_ns >= s->tmf.deadline_ns))
 		return;
 	s->next_sweep_ns = now_ns + SWEEP_NS;
@@ -640,4 +640,5 @@ void session_tick(struct iscsi_session *s, uint64_t now_ns)
 		sweep_queue(s, &c->ready, now_ns);
 	snack_tick(s, now_ns);
 	tmf_sweep(s, now_ns);
+	recovery_tick(s, now_ns); /* of what has been lost just now */
 }

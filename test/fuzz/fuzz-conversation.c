@@ -33,6 +33,16 @@ struct slot {
 	uint32_t n;
 };
 
+/* A connection, and what the engine has sent on it that was not looked at yet. */
+struct side {
+	struct iscsi_conn *c;
+	uint8_t *out;
+	size_t n_out, n_room;
+	bool out_judged; /* false after the transport has lost count */
+};
+
+#define N_SIDES 3
+
 struct world {
 	const uint8_t *in;
 	size_t n_in;
@@ -42,10 +52,12 @@ struct world {
 	struct slot slot[N_TASKS];
 	unsigned n_submitted, n_ended;
 	size_t split;
-	/* what the engine has sent, not looked at yet */
+	/* the side that is in hand; the others rest in side[] */
 	uint8_t *out;
 	size_t n_out, n_room;
-	bool out_judged; /* false after the transport has lost count */
+	bool out_judged;
+	struct side side[N_SIDES];
+	unsigned at;
 	uint32_t last_itt;
 	unsigned preset;
 	unsigned window;
@@ -150,6 +162,15 @@ static void ended(struct world *w, struct iscsi_task *k)
 	w->n_ended++;
 }
 
+static bool is_ours(const struct world *w, const struct iscsi_conn *c)
+{
+	bool ours = c == w->c;
+
+	for (unsigned i = 0; i < N_SIDES; i++)
+		ours |= i != w->at && c == w->side[i].c;
+	return ours;
+}
+
 static void drain(struct world *w)
 {
 	struct iscsi_event ev;
@@ -157,7 +178,7 @@ static void drain(struct world *w)
 
 	while (session_next_event(w->s, &ev)) {
 		assert(++n < 1000);
-		assert(!ev.conn || ev.conn == w->c);
+		assert(!ev.conn || is_ours(w, ev.conn));
 		if (ev.kind == ISCSI_EV_TASK_DONE) {
 			ended(w, ev.task);
 			continue;
@@ -359,6 +380,10 @@ static const struct {
 	P("DataDigest=CRC32C\0ImmediateData=No\0InitialR2T=No\0FirstBurstLength=1000"),
 	P("TargetAlias=x\0TargetPortalGroupTag=1\0MaxBurstLength=262144\0MaxOutstandingR2T=2"),
 	P("MaxConnections=1"),
+	P("MaxConnections=3\0ErrorRecoveryLevel=1\0DataDigest=CRC32C\0InitialR2T=Yes\0"
+	  "DefaultTime2Wait=0\0MaxOutstandingR2T=4"),
+	P("MaxConnections=3\0ErrorRecoveryLevel=2\0DataDigest=CRC32C\0DefaultTime2Wait=1\0"
+	  "DefaultTime2Retain=3"),
 #undef P
 };
 
@@ -382,6 +407,9 @@ static void send_login(struct world *w, bool good)
 		if (l->csg == STAGE_SECURITY) {
 			text = "AuthMethod=None";
 			n = sizeof("AuthMethod=None");
+		} else if (!w->c->leading) {
+			text = "DataDigest=CRC32C";
+			n = sizeof("DataDigest=CRC32C");
 		} else {
 			text = presets[w->preset % ARRAY_SIZE(presets)].text;
 			n = presets[w->preset % ARRAY_SIZE(presets)].n;
@@ -411,6 +439,23 @@ static void log_in(struct world *w)
 	}
 }
 
+/* What fills a hole, or something else that has been there. */
+static void refer_back(const struct iscsi_task *k, struct pdu *p, uint8_t how)
+{
+	const struct iscsi_hole *h = &k->hole[0];
+
+	if (k->n_holes && how & 1) {
+		p->u.data_in.datasn = h->sn;
+		p->u.data_in.off = h->off;
+		p->n_data = h->n_sn == 1 ? h->n : h->n / h->n_sn;
+	} else {
+		p->u.data_in.datasn -= how >> 1 & 3;
+		p->u.data_in.off = how & 8 ? 0 : p->u.data_in.off;
+	}
+	if (p->n_data > 65536)
+		p->n_data = 0;
+}
+
 static void send_data_in(struct world *w)
 {
 	static uint8_t bytes[65536];
@@ -438,7 +483,15 @@ static void send_data_in(struct world *w)
 	}
 	if ((how & 0x30) == 0x30)
 		p.u.data_in.off += take(w);
-	send_pdu(w, &p, bytes, n);
+	if ((how & 0x70) == 0x40) { /* others have been left out */
+		p.u.data_in.datasn += 1 + take(w) % 3;
+		p.u.data_in.off += take16(w);
+	}
+	if ((how & 0x50) == 0x50)
+		p.u.data_in.ack = true;
+	if ((how & 0x70) == 0x60)
+		refer_back(k, &p, take(w));
+	send_pdu(w, &p, bytes, p.n_data ? p.n_data : n);
 }
 
 static void send_r2t(struct world *w)
@@ -450,7 +503,7 @@ static void send_r2t(struct world *w)
 	if (!k)
 		return;
 	p.itt = k->itt;
-	p.u.r2t.r2tsn = k->datasn;
+	p.u.r2t.r2tsn = k->datasn + (how & 4 ? 1u : 0u) - (how & 8 ? 1u : 0u);
 	p.u.r2t.off = k->n_granted;
 	p.u.r2t.len = k->n_data - k->n_granted;
 	if (p.u.r2t.len > w->s->active.MaxBurstLength)
@@ -476,6 +529,7 @@ static void send_response(struct world *w)
 	p.u.scsi_rsp.status = how & 1 ? 2 : 0;
 	p.u.scsi_rsp.underflow = how & 2;
 	p.u.scsi_rsp.overflow = how & 4;
+	p.u.scsi_rsp.expdatasn = k->datasn + (how >> 5 & 1);
 	if (how & 2)
 		p.u.scsi_rsp.residual =
 			k->dir == ISCSI_DIR_READ ? k->n_data - k->n_received : take16(w);
@@ -502,6 +556,8 @@ static void send_other(struct world *w)
 		break;
 	case PDU_TMF_RSP:
 		p.itt = how & 1 ? w->s->tmf.itt : w->last_itt;
+		if (how & 0x40)
+			p.itt = w->s->loss[how >> 5 & 1].itt;
 		p.u.tmf_rsp.response = how >> 1 & 7;
 		break;
 	case PDU_TEXT_RSP:
@@ -513,12 +569,14 @@ static void send_other(struct world *w)
 		break;
 	case PDU_ASYNC:
 		p.u.async.event = how & 0x80 ? 255 : how & 7;
-		p.u.async.param1 = 1;
+		p.u.async.param1 = 1 + (how >> 5 & 1);
 		p.u.async.param2 = take(w);
 		n = how >> 3 & 15;
 		break;
 	case PDU_LOGOUT_RSP:
 		p.itt = how & 1 ? w->c ? w->c->logout_itt : 0 : 4;
+		if (how & 8)
+			p.itt = w->s->loss[how >> 4 & 1].itt;
 		p.u.logout_rsp.response = how >> 1 & 3;
 		break;
 	default: { /* reject one of ours */
@@ -536,6 +594,26 @@ static void send_other(struct world *w)
 	}
 	}
 	send_pdu(w, &p, data, n);
+}
+
+/* The right answer to what recovery asks over this connection. */
+static void answer_recovery(struct world *w, uint8_t how)
+{
+	struct pdu p = {.final = true};
+
+	pull(w, 20000);
+	for (unsigned i = 0; i < LOSSES_MAX && w->c; i++) {
+		const struct loss *l = &w->s->loss[i];
+
+		if (l->via != w->c)
+			continue;
+		p.itt = l->itt;
+		p.opcode = l->state == LOSS_LOGOUT ? PDU_LOGOUT_RSP : PDU_TMF_RSP;
+		if (p.opcode == PDU_TMF_RSP)
+			p.u.tmf_rsp.response = how & 0x80 ? how & 7 : 0;
+		send_pdu(w, &p, NULL, 0);
+		return;
+	}
 }
 
 static void send_raw(struct world *w)
@@ -558,11 +636,25 @@ static void connect_again(struct world *w)
 		w->c = conn_free(w->c);
 		drain(w);
 	}
-	if (conn_new(&w->c, w->s, 1))
-		abort();
+	if (conn_new(&w->c, w->s, (uint16_t)(w->at + 1))) {
+		assert(w->preset >= 6); /* with one connection there is always room for it */
+		return;
+	}
 	w->n_out = 0;
 	w->out_judged = true;
 	conn_start(w->c, w->now);
+}
+
+/* Takes another connection in hand. */
+static void turn(struct world *w, unsigned to)
+{
+	w->side[w->at] = (struct side){w->c, w->out, w->n_out, w->n_room, w->out_judged};
+	w->at = to;
+	w->c = w->side[to].c;
+	w->out = w->side[to].out;
+	w->n_out = w->side[to].n_out;
+	w->n_room = w->side[to].n_room;
+	w->out_judged = w->side[to].out_judged;
 }
 
 static void tick(struct world *w)
@@ -579,7 +671,7 @@ static void step(struct world *w)
 {
 	struct iscsi_task *k;
 
-	switch (take(w) % 24) {
+	switch (take(w) % (w->preset >= 6 ? 32 : 24)) {
 	case 0:
 	case 1: submit(w); break;
 	case 2: pull(w, take(w)); break;
@@ -610,6 +702,25 @@ static void step(struct world *w)
 	case 21: connect_again(w); break;
 	case 22: w->split = take(w); break;
 	case 23: drain(w); break;
+	case 24:
+	case 25:
+	case 26: turn(w, take(w) % N_SIDES); break;
+	case 27:
+		turn(w, take(w) % N_SIDES);
+		if (!w->c || !conn_alive(w->c))
+			connect_again(w);
+		log_in(w);
+		break;
+	case 28:
+		if (w->c)
+			(void)session_remove_conn(w->s, w->c, w->now);
+		break;
+	case 29: (void)session_tmf(w->s, take(w) & 7, take(w) & 1, w->now); break;
+	case 30:
+		if (w->c)
+			conn_set_path(w->c, take(w) & 1, take(w) & 3);
+		break;
+	case 31: answer_recovery(w, take(w)); break;
 	}
 }
 
@@ -633,6 +744,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	iscsi_params_default_offer(&cfg.offer);
 	first = take(&w);
 	w.preset = first & 7;
+	if (w.preset >= 6) {
+		cfg.offer.MaxConnections = N_SIDES;
+		cfg.offer.ErrorRecoveryLevel = 2;
+		cfg.offer.DefaultTime2Wait = 0;
+		cfg.policy = first >> 4 & 3;
+	}
 	cfg.n_tasks = first & 8 ? 3 : N_TASKS;
 	cfg.first_cmdsn = first & 16 ? 0xfffffffd : 1;
 	w.window = first & 32 ? 2 : 100;
@@ -649,13 +766,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	/* The owner leaves: every task it has handed in comes back. */
 	session_fail_all(w.s, true, w.now);
-	if (w.c)
+	for (unsigned i = 0; i < N_SIDES; i++) {
+		turn(&w, i);
 		w.c = conn_free(w.c);
+	}
 	session_fail_all(w.s, true, w.now); /* what went back to the queue */
 	drain(&w);
 	assert(w.n_ended == w.n_submitted);
 	assert(session_n_tasks(w.s) == 0);
 	w.s = session_free(w.s);
-	free(w.out);
+	for (unsigned i = 0; i < N_SIDES; i++) {
+		turn(&w, i);
+		free(w.out);
+	}
 	return 0;
 }
