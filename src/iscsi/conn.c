@@ -172,6 +172,7 @@ static void drop(struct iscsi_conn *c, const char *fmt, va_list ap)
 		session_logged_out(s);
 	q->ev.last = !s->n_up;
 	q->ev.recover_s = recover_s(c);
+	recovery_settle(s, c->now_ns);
 }
 
 void conn_drop(struct iscsi_conn *c, const char *fmt, ...)

@@ -158,9 +158,10 @@ struct iscsi_session {
 	bool up; /* a connection is or was in full feature phase since the last loss */
 	bool held;
 	bool logging_out;
-	bool ending;    /* every connection is about to go: nothing is to be recovered */
-	bool forgiving; /* late PDUs of ended tasks are no mistake: see session_is_stale() */
-	unsigned n_up;  /* connections that are in full feature phase, or logging out */
+	bool ending;        /* every connection is about to go: nothing is to be recovered */
+	const char *doomed; /* why it is to be given up, once the loss under way has been told */
+	bool forgiving;     /* late PDUs of ended tasks are no mistake: see session_is_stale() */
+	unsigned n_up;      /* connections that are in full feature phase, or logging out */
 	struct loss loss[LOSSES_MAX];
 	struct iscsi_conn *turn; /* took the last command; NULL: it is gone */
 
@@ -245,6 +246,8 @@ void recovery_forget_task(struct iscsi_session *s, const struct iscsi_task *t);
 bool recovery_on_logout(struct iscsi_conn *c);
 bool recovery_on_tmf(struct iscsi_conn *c);
 void recovery_tick(struct iscsi_session *s, uint64_t now_ns);
+/* Gives up a session that is doomed. */
+void recovery_settle(struct iscsi_session *s, uint64_t now_ns);
 uint64_t recovery_deadline_ns(const struct iscsi_session *s);
 /* The command goes out again on @c, in its place among others like it. */
 void recovery_retry(struct iscsi_task *t, struct iscsi_conn *c);

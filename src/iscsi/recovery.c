@@ -84,6 +84,7 @@ static void session_down(struct iscsi_session *s)
 	s->logging_out = false;
 	s->ending = false;
 	s->forgiving = false;
+	s->doomed = NULL;
 	if (was_up)
 		drop_logins(s);
 }
@@ -201,12 +202,12 @@ static void note_loss(struct iscsi_session *s, struct iscsi_conn *c, bool clean)
 {
 	struct loss *l = free_loss(s);
 
+	if (!make_orphans(s, c, l ? (uint8_t)(l - s->loss) : LOSS_OF_ALL))
+		return;
 	if (!l) {
-		session_give_up(s, c->now_ns, "too many lost connections at once");
+		s->doomed = "too many lost connections at once";
 		return;
 	}
-	if (!make_orphans(s, c, (uint8_t)(l - s->loss)))
-		return;
 	*l = (struct loss){
 		.state = LOSS_WAITS,
 		.cid = c->cid,
@@ -217,6 +218,12 @@ static void note_loss(struct iscsi_session *s, struct iscsi_conn *c, bool clean)
 						     : s->cfg.logout_timeout_ns);
 	if (clean)
 		sort_orphans(s, l, false);
+}
+
+static void doom(struct iscsi_session *s, struct iscsi_conn *c, const char *why)
+{
+	make_orphans(s, c, LOSS_OF_ALL);
+	s->doomed = why;
 }
 
 void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c, bool clean)
@@ -240,8 +247,7 @@ void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c, bool clean
 	if (s->ending || s->logging_out)
 		make_orphans(s, c, LOSS_OF_ALL);
 	else if (s->n_up && c->n_plugs && !clean)
-		session_give_up(s, c->now_ns,
-				"a connection went with command numbers that nobody has");
+		doom(s, c, "a connection went with command numbers that nobody has");
 	else if (s->n_up || can_reassign(s, c))
 		note_loss(s, c, clean);
 	if (!s->n_up && (!n_losses(s) || s->ending || s->logging_out || !can_reassign(s, c)))
@@ -515,7 +521,7 @@ static uint64_t due_ns(const struct iscsi_session *s, const struct loss *l)
 
 uint64_t recovery_deadline_ns(const struct iscsi_session *s)
 {
-	uint64_t d = ISCSI_NEVER;
+	uint64_t d = s->doomed ? 0 : ISCSI_NEVER;
 
 	for (unsigned i = 0; i < LOSSES_MAX; i++)
 		if (due_ns(s, &s->loss[i]) < d)
@@ -558,8 +564,18 @@ static void tick(struct iscsi_session *s, struct loss *l, uint64_t now_ns)
 		session_give_up(s, now_ns, give_up_text(l), l->cid);
 }
 
+void recovery_settle(struct iscsi_session *s, uint64_t now_ns)
+{
+	const char *why = s->doomed;
+
+	s->doomed = NULL;
+	if (why)
+		session_give_up(s, now_ns, "%s", why);
+}
+
 void recovery_tick(struct iscsi_session *s, uint64_t now_ns)
 {
+	recovery_settle(s, now_ns);
 	for (unsigned i = 0; i < LOSSES_MAX; i++)
 		tick(s, &s->loss[i], now_ns);
 }

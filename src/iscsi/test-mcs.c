@@ -350,6 +350,37 @@ static void hole_of_a_task_that_ends_is_filled(void **state)
 	}
 }
 
+/* The NOP-Out that fills the hole goes with its connection: nobody can fill it any more. */
+static void loss_of_what_fills_a_hole(void **state)
+{
+	struct peer a, b, c;
+	struct io x;
+
+	start(&a, &b);
+	peer_join(&c, &a, 3);
+	a.loose = true; /* its target never sees it */
+	io_none(&x);
+	x.task.once = true;
+	io_submit(&a, &x);
+	peer_expect(&a, PDU_SCSI_CMD);
+	lose(&a, false);
+	peer_tick(&b, 1);
+	answer_logout(&b, expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	io_expect(&b, &x, ISCSI_TASK_LOST);
+	conn_lost(b.c, "gone", b.now_ns);
+	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
+	assert_ptr_equal(a.event.ev.conn, b.c);
+	assert_false(a.event.ev.last);
+	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
+	assert_ptr_equal(a.event.ev.conn, c.c);
+	assert_true(a.event.ev.last);
+	assert_false(conn_alive(c.c));
+	assert_true(session_is_held(a.s));
+	peer_leave(&c);
+	end(&a, &b);
+	io_free(&x, 0);
+}
+
 /* The target had it and has ended it: once means that it is lost. */
 static void once_over_the_loss_of_one_of_two(void **state)
 {
@@ -727,6 +758,7 @@ int main(void)
 		cmocka_unit_test(loss_of_one_of_two),
 		cmocka_unit_test(unh_ffp_4_1_retry_keeps_itt_and_cmdsn),
 		cmocka_unit_test(hole_of_a_task_that_ends_is_filled),
+		cmocka_unit_test(loss_of_what_fills_a_hole),
 		cmocka_unit_test(once_over_the_loss_of_one_of_two),
 		cmocka_unit_test(time2wait_before_the_logout),
 		cmocka_unit_test(loss_without_tasks),
