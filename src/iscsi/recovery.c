@@ -356,6 +356,12 @@ static void reassign_next(struct iscsi_session *s, struct loss *l, struct iscsi_
 	l->state = t ? LOSS_REASSIGN : LOSS_NONE;
 	if (!t)
 		return;
+	/* One that ends every connection it comes to must not do so for ever. */
+	if (++t->n_losses >= ISCSI_MAX_LOSSES) {
+		session_give_up(s, via->now_ns, "a command has gone with %u connections",
+				t->n_losses);
+		return;
+	}
 	snack_cut(t);
 	l->via = via;
 	l->task = t;

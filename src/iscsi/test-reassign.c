@@ -258,6 +258,42 @@ static void write_goes_on_in_other_pieces(void **state)
 	io_free(&io, io.n);
 }
 
+/* A task that goes with every connection is not taken to new ones for ever. */
+static void not_for_ever(void **state)
+{
+	struct peer a, b[ISCSI_MAX_LOSSES];
+	struct io io;
+	uint32_t itt;
+	uint16_t n = 0;
+
+	init(&a);
+	peer_up(&a);
+	io_none(&io);
+	io_submit(&a, &io);
+	itt = peer_expect(&a, PDU_SCSI_CMD)->pdu.itt;
+	lose_the_only(&a);
+	for (;;) {
+		assert_true(n < ISCSI_MAX_LOSSES);
+		a.now_ns += PEER_S;
+		session_tick(a.s, a.now_ns);
+		peer_join(&b[n], &a, (uint16_t)(n + 2));
+		answer_logout(&b[n], expect_logout(&b[n], LOGOUT_FOR_RECOVERY, (uint16_t)(n + 1)),
+			      0);
+		if (++n == ISCSI_MAX_LOSSES)
+			break;
+		answer_tmf(&b[n - 1], expect_reassign(&b[n - 1], itt, 0), TMF_RSP_COMPLETE);
+		lose_the_only(&b[n - 1]);
+	}
+	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
+	assert_true(a.event.ev.last);
+	assert_int_equal(a.event.ev.recover_s, 0);
+	io_expect(&a, &io, ISCSI_TASK_LOST);
+	while (n > 1)
+		peer_leave(&b[--n]);
+	end(&a, &b[0]);
+	io_free(&io, 0);
+}
+
 /* The last connection had no tasks, one before it had: the session is to be recovered all the same.
  */
 static void the_last_to_go_had_nothing(void **state)
@@ -700,6 +736,7 @@ int main(void)
 		cmocka_unit_test(unh_ffp_7_1_write_goes_on),
 		cmocka_unit_test(write_goes_on_in_other_pieces),
 		cmocka_unit_test(the_last_to_go_had_nothing),
+		cmocka_unit_test(not_for_ever),
 		cmocka_unit_test(unh_ffp_19_5_only_the_status_is_missing),
 		cmocka_unit_test(several_tasks_in_order),
 		cmocka_unit_test(over_a_connection_that_is_there),
