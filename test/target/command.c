@@ -400,7 +400,9 @@ static void unsolicited_data(struct cmd *k, const uint8_t *bhs, const uint8_t *d
 	bool final = bhs[1] & FINAL;
 
 	if (!k->unsolicited) {
-		blame(t, "unsolicited data that was not announced");
+		/* a command that is sent again brings its data again */
+		if (!k->session->erl)
+			blame(t, "unsolicited data that was not announced");
 		return;
 	}
 	if (out_of_order(k, bhs, k->unsolicited_datasn))
