@@ -98,6 +98,16 @@ static void add_late(struct tconn *c, const uint8_t *bhs, const void *data, uint
 	list_append(&c->late, &l->node);
 }
 
+static void late_drop(struct tconn *c)
+{
+	struct late *l;
+
+	while ((l = list_first(&c->late, struct late, node))) {
+		list_remove(&l->node);
+		free(l);
+	}
+}
+
 static void flip(struct tconn *c, uint8_t *bytes, size_t n)
 {
 	uint32_t bit;
@@ -182,7 +192,9 @@ static void emit_bent(struct tconn *c, const struct tgt_rule *r, uint8_t *bhs, c
 	if (r->act == TGT_CORRUPT_DATA)
 		flip(c, to + head, k > head ? n : 0);
 	if (r->act == TGT_HALF) {
+		/* nothing may follow: without a data digest it would be taken for the other half */
 		k /= 2;
+		late_drop(c);
 		hang_up(c);
 	}
 	c->n_out += k;
