@@ -68,6 +68,7 @@ extern const struct rpc_method rpc_security_methods[];
 extern const struct rpc_method rpc_server_methods[];
 extern const struct rpc_method rpc_target_methods[];
 extern const struct rpc_method rpc_persistent_methods[];
+extern const struct rpc_method rpc_upkeep_methods[];
 
 /* rpc_call.c: answers one call. 0; -errno: the connection is to be closed. */
 int rpc_answer(struct manager *m, struct varlink_conn *conn, enum rpc_rights rights,
@@ -76,6 +77,12 @@ int rpc_answer(struct manager *m, struct varlink_conn *conn, enum rpc_rights rig
 /* Is it the call for events, as it must be? Then it is not answered but served (events.h). */
 bool rpc_wants_events(const struct varlink_request *req);
 int rpc_refuse(struct varlink_conn *conn, uint32_t code, const char *text);
+
+struct session;
+/* The argument "sessionId" as a reference; NULL, when it may be null, and is. 0 or ->why's code. */
+uint32_t rpc_session_arg(struct rpc *c, struct session **ret, bool optional);
+/* "up", "down", "verifying" */
+const char *rpc_state_name(enum initiator_state state);
 
 struct unit_path;
 /* A Device of the interface, but for its volumePaths. manager->lock held. */

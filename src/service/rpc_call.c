@@ -31,6 +31,7 @@ static const struct rpc_method *method_find(const char *name)
 		rpc_node_methods,   rpc_session_methods,    rpc_connection_methods,
 		rpc_device_methods, rpc_security_methods,   rpc_server_methods,
 		rpc_target_methods, rpc_persistent_methods, rpc_event_methods,
+		rpc_upkeep_methods,
 	};
 
 	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {

@@ -111,7 +111,7 @@ static int devices_of_all(struct device_list *l, struct manager *m)
 	return r;
 }
 
-static uint32_t sess_arg(struct rpc *c, struct session **ret, bool optional)
+uint32_t rpc_session_arg(struct rpc *c, struct session **ret, bool optional)
 {
 	struct unique_id id;
 	bool there = true;
@@ -131,7 +131,7 @@ static uint32_t list_devices(struct rpc *c)
 	CLEANUP(sess_putp) struct session *s = NULL;
 	struct device_list l = {.array = NULL};
 	struct volumes *volumes;
-	uint32_t code = sess_arg(c, &s, true);
+	uint32_t code = rpc_session_arg(c, &s, true);
 	int r;
 
 	if (code)
@@ -179,7 +179,7 @@ static uint32_t list_holders(struct rpc *c)
 	struct holders h = {0};
 	const char *device;
 	json_t *v;
-	uint32_t code = sess_arg(c, &s, true);
+	uint32_t code = rpc_session_arg(c, &s, true);
 	int r;
 
 	if (code)
@@ -276,7 +276,7 @@ static uint32_t scsi_inquiry(struct rpc *c)
 		return c->why.code;
 	code = length_arg(c, UINT16_MAX, &n);
 	if (code == 0)
-		code = sess_arg(c, &s, false);
+		code = rpc_session_arg(c, &s, false);
 	if (code)
 		return code;
 	cmd.n_cdb = cdb_inquiry(cmd.cdb, evpd & 1, 0, (uint16_t)n);
@@ -297,7 +297,7 @@ static uint32_t scsi_read_capacity(struct rpc *c)
 		return c->why.code;
 	code = length_arg(c, sixteen ? 32 : 8, &n);
 	if (code == 0)
-		code = sess_arg(c, &s, false);
+		code = rpc_session_arg(c, &s, false);
 	if (code)
 		return code;
 	if (sixteen)
@@ -314,7 +314,7 @@ static uint32_t scsi_report_luns(struct rpc *c)
 	uint32_t n, code = length_arg(c, DATA_MAX_BYTES, &n);
 
 	if (code == 0)
-		code = sess_arg(c, &s, false);
+		code = rpc_session_arg(c, &s, false);
 	if (code)
 		return code;
 	/* the standard asks for room for at least one unit */

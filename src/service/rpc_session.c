@@ -84,7 +84,7 @@ static uint32_t logout(struct rpc *c)
 
 /* ---- ListSessions ---------------------------------------------------------------- */
 
-static const char *state_name(enum initiator_state state)
+const char *rpc_state_name(enum initiator_state state)
 {
 	switch (state) {
 	case INITIATOR_UP: return "up";
@@ -138,7 +138,7 @@ static json_t *json_of_session(struct session *s)
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:s, s:o, s:o}", "id", id,
 			 "initiatorNodeName", s->node_name, "initiatorInstance", HBA_INSTANCE,
 			 "targetName", s->target, "isid", isid, "tsih", st.tsih, "informational",
-			 s->informational, "state", state_name(st.state), "portal",
+			 s->informational, "state", rpc_state_name(st.state), "portal",
 			 json_of_portal(s->portal.symbolic, s->portal.address, s->portal.socket),
 			 "connections", connections);
 }

@@ -285,6 +285,32 @@ void sess_want(struct session *s, unsigned wants)
 	pthread_mutex_unlock(&s->lock);
 }
 
+unsigned sess_rescan(struct session *s)
+{
+	unsigned number;
+
+	pthread_mutex_lock(&s->lock);
+	number = ++s->rescans_wanted;
+	pthread_mutex_unlock(&s->lock);
+	sess_want(s, WANT_RESCAN);
+	return number;
+}
+
+int sess_rescan_wait(struct session *s, unsigned number, uint64_t deadline_ns)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while ((int)(s->rescans_done - number) < 0 && !s->quit && !s->closed && r != -ETIMEDOUT)
+		r = cond_wait_until(&s->changed, &s->lock, deadline_ns);
+	if ((int)(s->rescans_done - number) >= 0)
+		r = s->rescan_ok ? 0 : -EIO;
+	else if (s->quit || s->closed)
+		r = -ENODEV;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
 struct status_call {
 	struct session *s;
 	struct initiator_status *ret;

@@ -29,6 +29,7 @@
 #define WANT_SCAN       1u /* look which units there are */
 #define WANT_VERIFY     2u /* logged in again: are the units what they were? */
 #define WANT_UNITS      4u /* a unit has something to tell (unit->attention) */
+#define WANT_RESCAN     8u /* all of that, and somebody waits for it */
 
 struct session {
 	struct list node; /* manager->sessions */
@@ -75,6 +76,8 @@ struct session {
 	struct initiator_failure failure;
 	unsigned wants;
 	bool paused, no_scan, quit, working, scanned;
+	unsigned rescans_wanted, rescans_done; /* their numbers; the last one */
+	bool rescan_ok;                        /* that one has asked every unit */
 	uint64_t again_ns; /* when the keeper tries again what it could not finish; LOOP_NEVER */
 	uint64_t again_after_ns; /* how long it waits before that; 0: all is well */
 	bool has_keeper;
@@ -119,6 +122,14 @@ void sess_resume(struct session *s);
 bool sess_interrupted(struct session *s);
 /* Any thread: work for the keeper. */
 void sess_want(struct session *s, unsigned wants);
+
+/*
+ * Every unit is asked anew, and looked which there are. The second waits for it: 0; -EIO
+ * something could not be asked, and is tried again; -ENODEV the session has ended;
+ * -ETIMEDOUT. Control threads.
+ */
+unsigned sess_rescan(struct session *s);
+int sess_rescan_wait(struct session *s, unsigned number, uint64_t deadline_ns);
 
 /* Claimed, without units: logs out, ends the keeper, takes the session off the list. */
 void sess_end(struct session *s);
