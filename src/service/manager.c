@@ -88,12 +88,17 @@ uint32_t manager_set_node_name(struct manager *m, const char *name, struct refus
 			why, ISDSC_INVALID_ISCSI_NAME,
 			"the node name must be an iqn., eui. or naa. name of at most %d bytes",
 			ISCSI_NAME_MAX);
+	pthread_mutex_lock(&m->kept_lock);
 	r = store_set_node_name(m->store, name);
+	if (r == 0) {
+		pthread_mutex_lock(&m->lock);
+		snprintf(m->node_name, sizeof(m->node_name), "%s",
+			 name ? name : m->default_node_name);
+		pthread_mutex_unlock(&m->lock);
+	}
+	pthread_mutex_unlock(&m->kept_lock);
 	if (r)
 		return refuse_errno(why, r, "the node name could not be stored");
-	pthread_mutex_lock(&m->lock);
-	snprintf(m->node_name, sizeof(m->node_name), "%s", name ? name : m->default_node_name);
-	pthread_mutex_unlock(&m->lock);
 	log_info("node name: %s", name ? name : m->default_node_name);
 	return 0;
 }
@@ -134,7 +139,7 @@ int manager_init(struct manager *m)
 	int r;
 
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_mutex_init(&m->static_lock, NULL);
+	pthread_mutex_init(&m->kept_lock, NULL);
 	cond_init(&m->changed);
 	list_init(&m->portals);
 	list_init(&m->sessions);
@@ -167,7 +172,7 @@ void manager_clear(struct manager *m)
 	m->events = events_free(m->events);
 	m->security = security_free(m->security);
 	pthread_cond_destroy(&m->changed);
-	pthread_mutex_destroy(&m->static_lock);
+	pthread_mutex_destroy(&m->kept_lock);
 	pthread_mutex_destroy(&m->lock);
 }
 

@@ -7,7 +7,7 @@
  * the store, a backend or a wait for a reactor. What is found there and used
  * afterwards is kept alive by a reference (sessions, families).
  *
- * Order of locks: static_lock or a family's, then manager->lock, then session->lock. A reactor
+ * Order of locks: kept_lock or a family's, then manager->lock, then session->lock. A reactor
  * thread may take the last two, for moments; so no thread waits for a reactor
  * while it holds one of them.
  */
@@ -77,9 +77,13 @@ struct manager {
 	struct list portals;    /* struct known_portal, in the order added */
 	struct discovery_isids discovery;
 	struct target_table targets;
-	uint64_t portals_seen;       /* targets.n_changes that sessions have heard of */
-	pthread_mutex_t static_lock; /* before lock: one change of static targets at a time */
-	struct list sessions;        /* struct session, oldest first */
+	uint64_t portals_seen; /* targets.n_changes that sessions have heard of */
+	/*
+	 * Before lock. Portals, static targets and the node name are in the store, too: one
+	 * change of both at a time, so that they do not tell different things.
+	 */
+	pthread_mutex_t kept_lock;
+	struct list sessions; /* struct session, oldest first */
 	struct list families;
 	struct list units;             /* struct unit */
 	unsigned n_bound_changes;      /* of the list of bound devices */

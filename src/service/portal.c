@@ -173,35 +173,51 @@ static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p
 	return code;
 }
 
+static void portal_free(struct known_portal *k)
+{
+	if (k)
+		explicit_bzero(&k->p, sizeof(k->p));
+	free(k);
+}
+
+/* Stores @k and lists it, in the place of the one with the same key: that is *ret_old, or NULL. */
+static int portal_put(struct manager *m, struct known_portal *k, struct known_portal **ret_old)
+{
+	struct known_portal *old;
+	int r;
+
+	pthread_mutex_lock(&m->kept_lock);
+	r = store_put_portal(m->store, &k->p);
+	if (r == 0) {
+		pthread_mutex_lock(&m->lock);
+		old = portal_lookup(m, &k->p);
+		list_insert_before(old ? &old->node : &m->portals, &k->node);
+		if (old)
+			list_remove(&old->node);
+		pthread_mutex_unlock(&m->lock);
+		*ret_old = old;
+	}
+	pthread_mutex_unlock(&m->kept_lock);
+	return r;
+}
+
 uint32_t portal_add(struct manager *m, const struct send_target_portal *p, struct refusal *why)
 {
-	struct known_portal *k = calloc(1, sizeof(*k)), *old;
+	struct known_portal *k = calloc(1, sizeof(*k)), *old = NULL;
 	uint32_t code;
 	int r;
 
 	if (!k)
 		return refuse_errno(why, -ENOMEM, "the portal could not be added");
-	r = store_put_portal(m->store, p);
-	if (r) {
-		free(k);
-		return refuse_errno(why, r, "the portal could not be stored");
-	}
 	k->p = *p;
-	pthread_mutex_lock(&m->lock);
-	old = portal_lookup(m, p);
-	if (old) {
-		list_insert_before(&old->node, &k->node);
-		list_remove(&old->node);
-	} else {
-		list_append(&m->portals, &k->node);
-	}
-	pthread_mutex_unlock(&m->lock);
-	if (old) {
-		explicit_bzero(&old->p, sizeof(old->p));
-		free(old);
+	r = portal_put(m, k, &old);
+	if (r) {
+		portal_free(k);
+		return refuse_errno(why, r, "the portal could not be stored");
 	}
 	log_info("portal %s:%u: %s", p->portal.address, p->portal.socket,
 		 old ? "changed" : "added");
+	portal_free(old);
 	code = portal_ask(m, p, why);
 	if (code)
 		log_warning("portal %s:%u: %s", p->portal.address, p->portal.socket, why->text);
@@ -216,22 +232,24 @@ static uint32_t portal_unknown(const struct send_target_portal *key, struct refu
 
 uint32_t portal_remove(struct manager *m, const struct send_target_portal *key, struct refusal *why)
 {
-	struct known_portal *k;
-	int r = store_delete_portal(m->store, key->instance, key->port, &key->portal);
+	struct known_portal *k = NULL;
+	int r;
 
+	pthread_mutex_lock(&m->kept_lock);
+	r = store_delete_portal(m->store, key->instance, key->port, &key->portal);
+	if (r == 0) {
+		pthread_mutex_lock(&m->lock);
+		k = portal_lookup(m, key);
+		if (k)
+			list_remove(&k->node);
+		pthread_mutex_unlock(&m->lock);
+	}
+	pthread_mutex_unlock(&m->kept_lock);
 	if (r == -ENOENT)
 		return portal_unknown(key, why);
 	if (r)
 		return refuse_errno(why, r, "the portal could not be removed");
-	pthread_mutex_lock(&m->lock);
-	k = portal_lookup(m, key);
-	if (k)
-		list_remove(&k->node);
-	pthread_mutex_unlock(&m->lock);
-	if (k) {
-		explicit_bzero(&k->p, sizeof(k->p));
-		free(k);
-	}
+	portal_free(k);
 	log_info("portal %s:%u: removed", key->portal.address, key->portal.socket);
 	return 0;
 }

@@ -115,7 +115,7 @@ int static_target_merge(struct static_target **ret, const struct static_target *
 
 /* ---- the list -------------------------------------------------------------------- */
 
-/* What is to be entered, as the flags want it: *@s becomes that. static_lock held. */
+/* What is to be entered, as the flags want it: *@s becomes that. kept_lock held. */
 static uint32_t combine(struct manager *m, struct static_target **s, struct refusal *why)
 {
 	const struct static_target *old;
@@ -162,7 +162,7 @@ uint32_t static_target_add(struct manager *m, struct static_target *s, struct re
 	uint32_t code;
 	int r;
 
-	pthread_mutex_lock(&m->static_lock);
+	pthread_mutex_lock(&m->kept_lock);
 	code = combine(m, &mine, why);
 	r = code ? 0 : store_it(m, mine);
 	if (code == 0 && r == 0) {
@@ -174,7 +174,7 @@ uint32_t static_target_add(struct manager *m, struct static_target *s, struct re
 		if (r == 0)
 			mine = NULL; /* the table's */
 	}
-	pthread_mutex_unlock(&m->static_lock);
+	pthread_mutex_unlock(&m->kept_lock);
 	if (code)
 		return code;
 	if (r)
@@ -189,7 +189,7 @@ uint32_t static_target_remove(struct manager *m, const char *name, struct refusa
 	bool there;
 	int r;
 
-	pthread_mutex_lock(&m->static_lock);
+	pthread_mutex_lock(&m->kept_lock);
 	r = store_delete_target(m->store, name);
 	if (r == 0 || r == -ENOENT) {
 		pthread_mutex_lock(&m->lock);
@@ -197,7 +197,7 @@ uint32_t static_target_remove(struct manager *m, const char *name, struct refusa
 		pthread_mutex_unlock(&m->lock);
 		r = there ? 0 : -ENOENT;
 	}
-	pthread_mutex_unlock(&m->static_lock);
+	pthread_mutex_unlock(&m->kept_lock);
 	if (r == -ENOENT)
 		return refuse(why, ISDSC_TARGET_NOT_FOUND, "%s is not a static target", name);
 	if (r)
