@@ -72,6 +72,16 @@ bool arg_int(const struct args *a, const char *name, uint64_t min, uint64_t max,
 	return true;
 }
 
+bool arg_flags(const struct args *a, const char *name, uint64_t *ret)
+{
+	json_t *j = member(a, name);
+
+	if (!json_is_integer(j))
+		return bad(a, name, j ? "must be a whole number" : "is missing");
+	*ret = (uint64_t)json_integer_value(j);
+	return true;
+}
+
 bool arg_u32(const struct args *a, const char *name, uint32_t *ret)
 {
 	uint64_t v;
@@ -98,6 +108,20 @@ bool arg_text(const struct args *a, const char *name, bool optional, size_t max,
 		return bad(a, name, "is too long");
 	*ret = json_string_value(j);
 	return true;
+}
+
+bool arg_label(const struct args *a, const char *name, unsigned max_units, const char **ret)
+{
+	char what[64];
+
+	if (!arg_text(a, name, true, (size_t)3 * max_units, ret))
+		return false;
+	if (!*ret)
+		*ret = "";
+	if (utf8_to_utf16(*ret, strlen(*ret), NULL, 0) <= (long)max_units)
+		return true;
+	snprintf(what, sizeof(what), "has more than %u characters", max_units);
+	return bad(a, name, what);
 }
 
 static int nibble(char c)
@@ -193,14 +217,14 @@ static bool portal_of(const struct args *in, struct portal *ret)
 	uint64_t socket;
 
 	if (!args_known(in, "symbolicName address socket") ||
-	    !arg_text(in, "symbolicName", true, ADDRESS_MAX, &symbolic) ||
+	    !arg_label(in, "symbolicName", LABEL_UNITS, &symbolic) ||
 	    !arg_text(in, "address", false, ADDRESS_MAX, &address) ||
 	    !arg_int(in, "socket", 1, UINT16_MAX, &socket))
 		return false;
 	if (!address_valid(address))
 		return bad(in, "address", "must be an address or a host name");
 	*ret = (struct portal){.socket = (uint16_t)socket};
-	snprintf(ret->symbolic, sizeof(ret->symbolic), "%s", symbolic ? symbolic : "");
+	snprintf(ret->symbolic, sizeof(ret->symbolic), "%s", symbolic);
 	snprintf(ret->address, sizeof(ret->address), "%s", address);
 	return true;
 }

@@ -25,9 +25,13 @@ bool args_known(const struct args *a, const char *known);
 
 bool arg_bool(const struct args *a, const char *name, bool *ret);
 bool arg_int(const struct args *a, const char *name, uint64_t min, uint64_t max, uint64_t *ret);
+/* 64 bits, of which JSON makes a number with a sign. */
+bool arg_flags(const struct args *a, const char *name, uint64_t *ret);
 bool arg_u32(const struct args *a, const char *name, uint32_t *ret);
 /* At most @max bytes. Where it may be left out or null, *ret is then NULL. */
 bool arg_text(const struct args *a, const char *name, bool optional, size_t max, const char **ret);
+/* At most @max_units of UTF-16. Where it is left out or null, *ret is "". */
+bool arg_label(const struct args *a, const char *name, unsigned max_units, const char **ret);
 bool arg_blob(const struct args *a, const char *name, struct blob *ret); /* optional */
 
 /* An IP address or a host name. Where it may be left out or null, *ret is then NULL. */

@@ -93,7 +93,7 @@ static uint32_t add_connection(struct rpc *c)
 
 	if (!arg_session(&c->args, "sessionId", &id, NULL) || !arg_port(&c->args, &how.port) ||
 	    !arg_portal(&c->args, "portal", &how.portal, &how.has_portal) ||
-	    !arg_int(&c->args, "securityFlags", 0, INT64_MAX, &how.security_flags) ||
+	    !arg_flags(&c->args, "securityFlags", &how.security_flags) ||
 	    !arg_options(&c->args, "loginOptions", &how.options, &how.has_options) ||
 	    !arg_blob(&c->args, "key", &how.key))
 		code = c->why.code;

@@ -55,8 +55,7 @@ static uint32_t add_send_target_portal(struct rpc *c)
 	struct send_target_portal p;
 	uint32_t code;
 
-	if (!portal_args(c, &p) ||
-	    !arg_int(&c->args, "securityFlags", 0, INT64_MAX, &p.security_flags) ||
+	if (!portal_args(c, &p) || !arg_flags(&c->args, "securityFlags", &p.security_flags) ||
 	    !arg_options(&c->args, "loginOptions", &p.options, NULL))
 		return c->why.code;
 	code = portal_add(c->m, &p, &c->why);

@@ -80,8 +80,7 @@ static uint32_t set_ike_info(struct rpc *c)
 	uint32_t code;
 	bool persist;
 
-	if (ike_args(c, &i) &&
-	    arg_int(&c->args, "securityFlags", 0, INT64_MAX, &i.security_flags) &&
+	if (ike_args(c, &i) && arg_flags(&c->args, "securityFlags", &i.security_flags) &&
 	    arg_blob(&c->args, "key", &i.key) && arg_bool(&c->args, "persist", &persist))
 		code = security_set_ike(c->m->security, &i, persist, &c->why);
 	else

@@ -58,7 +58,7 @@ static uint32_t login(struct rpc *c)
 	    !arg_instance(&c->args, "initiatorInstance", l.instance) ||
 	    !arg_port(&c->args, &l.port) ||
 	    !arg_portal(&c->args, "portal", &l.portal, &l.has_portal) ||
-	    !arg_int(&c->args, "securityFlags", 0, INT64_MAX, &l.security_flags) ||
+	    !arg_flags(&c->args, "securityFlags", &l.security_flags) ||
 	    !arg_options(&c->args, "loginOptions", &l.options, &l.has_options) ||
 	    !arg_mapping(&c->args, "mapping", &l.mapping, &l.has_mapping) ||
 	    !arg_blob(&c->args, "key", &l.key) || !arg_bool(&c->args, "persistent", &persistent))

@@ -56,7 +56,7 @@ static uint32_t add_static_target(struct rpc *c)
 	if (!s)
 		return refuse_errno(&c->why, -ENOMEM, "the target could not be entered");
 	if (!arg_target(&c->args, "targetName", s->name) ||
-	    !arg_text(&c->args, "targetAlias", true, ALIAS_MAX, &alias) ||
+	    !arg_label(&c->args, "targetAlias", LABEL_UNITS, &alias) ||
 	    !arg_u32(&c->args, "targetFlags", &s->flags) ||
 	    !arg_bool(&c->args, "persist", &s->persist) || !mapping_arg(c, s) ||
 	    !arg_options(&c->args, "loginOptions", &s->options, &s->has_options) ||
@@ -65,10 +65,7 @@ static uint32_t add_static_target(struct rpc *c)
 	if (s->flags & ~(TARGET_HIDE | TARGET_MERGE))
 		return refuse(&c->why, WIN_INVALID_PARAMETER,
 			      "target flags 0x%x: only 2 (hide) and 4 (merge) are known", s->flags);
-	if (alias && utf8_to_utf16(alias, strlen(alias), NULL, 0) > ALIAS_UNITS)
-		return refuse(&c->why, WIN_INVALID_PARAMETER,
-			      "the alias has more than %d characters", ALIAS_UNITS);
-	snprintf(s->alias, sizeof(s->alias), "%s", alias ? alias : "");
+	snprintf(s->alias, sizeof(s->alias), "%s", alias);
 	return static_target_add(c->m, TAKE(s), &c->why);
 }
 

@@ -30,7 +30,7 @@ struct target_portal {
 	char address[ADDRESS_MAX + 1];
 	uint16_t socket;
 	uint16_t tpgt;
-	char symbolic[ADDRESS_MAX + 1]; /* of static ones, else "" */
+	char symbolic[LABEL_MAX + 1]; /* of static ones, else "" */
 };
 
 struct target_table {

@@ -18,10 +18,10 @@
 #define HBA_INSTANCE "Root\\ISCSIPRT\\0000_0"
 #define ANY_PORT     UINT32_MAX
 #define INSTANCE_MAX 255
-#define ADDRESS_MAX  255 /* bytes, without terminator; also of symbolic names */
+#define ADDRESS_MAX  255 /* bytes, without terminator */
 #define BLOB_MAX     255
-#define ALIAS_UNITS  255 /* of a target's alias, in UTF-16 as Windows counts them */
-#define ALIAS_MAX    (3 * ALIAS_UNITS)
+#define LABEL_UNITS  255 /* of aliases and symbolic names, in UTF-16 as Windows counts them */
+#define LABEL_MAX    (3 * LABEL_UNITS)
 #define DEVICE_MAX   259 /* of a port's device name: MAX_PATH without terminator */
 #define ANY_NUMBER   UINT32_MAX
 #define LUNS_MAX     1024 /* that one mapping names */
@@ -57,7 +57,7 @@ struct blob {
 };
 
 struct portal {
-	char symbolic[ADDRESS_MAX + 1];
+	char symbolic[LABEL_MAX + 1];
 	char address[ADDRESS_MAX + 1];
 	uint16_t socket;
 };
@@ -157,7 +157,7 @@ struct static_portal {
 /* What AddIScsiStaticTarget tells. Not copyable; static_target_free() it. */
 struct static_target {
 	char name[ISCSI_NAME_MAX + 1];
-	char alias[ALIAS_MAX + 1];
+	char alias[LABEL_MAX + 1];
 	uint32_t flags; /* TARGET_… */
 	bool persist;
 	bool has_options;
