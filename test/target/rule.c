@@ -126,8 +126,8 @@ static uint32_t random_arg(struct tgt *t, unsigned op, enum tgt_act act)
 			       : bad[rng_below(r, sizeof(bad))];
 	case TGT_EARLY_STATUS: return rng_below(r, 2) ? 0x100 : bad[rng_below(r, sizeof(bad))];
 	case TGT_RESPONSE:
-		/* "no such task" of one that is there would be believed */
-		return rng_from(r, op == OP_TASK_MGMT_RSP ? 2 : 1, 6);
+		/* "no such task" or unit, where there is one, would be believed */
+		return rng_from(r, op == OP_TASK_MGMT_RSP ? 3 : 1, 6);
 	case TGT_WINDOW: return rng_below(r, 3);
 	case TGT_ASYNC: return rng_below(r, 7) == 6 ? 255 : rng_below(r, 6);
 	case TGT_OPCODE: return rng_below(r, 64);
