@@ -65,6 +65,8 @@ static const struct key_row keys[] = {
 	{"max_clients", SCOPE_SERVICE, KEY_NUMBER, C(max_clients), 1, 4096, 128},
 	{"stop_timeout", SCOPE_SERVICE, KEY_TIME, C(stop_timeout_ns), 0, 3600 * SECONDS,
 	 60 * SECONDS},
+	{"refresh_timeout", SCOPE_SERVICE, KEY_TIME, C(refresh_timeout_ns), SECONDS, 3600 * SECONDS,
+	 90 * SECONDS},
 	{"log_level", SCOPE_SERVICE, KEY_LEVEL, C(log_level), 0, 0, LOG_LEVEL_INFO},
 	{"kept_logins", SCOPE_SERVICE, KEY_BOOL, C(kept_logins), 0, 1, 1},
 

@@ -53,7 +53,8 @@ struct config {
 	uint64_t socket_mode;
 	uint64_t max_clients;
 	uint64_t stop_timeout_ns;
-	uint64_t log_level; /* enum log_level */
+	uint64_t refresh_timeout_ns; /* of asking all portals again */
+	uint64_t log_level;          /* enum log_level */
 	bool log_level_set;
 	uint64_t bound_devices_timeout_ns;
 	uint64_t kept_logins;     /* boolean: carry out stored logins at start */

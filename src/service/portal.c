@@ -118,7 +118,7 @@ static int discovery_isid(struct manager *m, const char *name, uint8_t ret[6])
 }
 
 static uint32_t portal_discover(struct manager *m, const struct send_target_portal *p,
-				const char *name, const struct iscsi_auth *auth,
+				const char *name, const struct iscsi_auth *auth, uint64_t max_ns,
 				struct refusal *why)
 {
 	struct initiator_failure fail = {0};
@@ -140,7 +140,7 @@ static uint32_t portal_discover(struct manager *m, const struct send_target_port
 	options_apply(&p->options, &offer);
 	cfg.header_digest = offer.HeaderDigest;
 	cfg.data_digest = offer.DataDigest;
-	cfg.timeout_ns = t.login_timeout_ns;
+	cfg.timeout_ns = t.login_timeout_ns < max_ns ? t.login_timeout_ns : max_ns;
 	r = discovery_isid(m, name, cfg.isid);
 	if (r)
 		return refuse_errno(why, r, "no ISID could be stored");
@@ -154,7 +154,8 @@ static uint32_t portal_discover(struct manager *m, const struct send_target_port
 	return code;
 }
 
-static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p,
+/* Takes as long as a login may take, but at most @max_ns. */
+static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p, uint64_t max_ns,
 			   struct refusal *why)
 {
 	char name[ISCSI_NAME_MAX + 1];
@@ -168,7 +169,7 @@ static uint32_t portal_ask(struct manager *m, const struct send_target_portal *p
 	code = security_auth(m->security, &p->options, name, m->config->chap_md5, &chap, &auth,
 			     why);
 	if (code == 0)
-		code = portal_discover(m, p, name, &auth, why);
+		code = portal_discover(m, p, name, &auth, max_ns, why);
 	explicit_bzero(&chap, sizeof(chap));
 	return code;
 }
@@ -218,7 +219,7 @@ uint32_t portal_add(struct manager *m, const struct send_target_portal *p, struc
 	log_info("portal %s:%u: %s", p->portal.address, p->portal.socket,
 		 old ? "changed" : "added");
 	portal_free(old);
-	code = portal_ask(m, p, why);
+	code = portal_ask(m, p, UINT64_MAX, why);
 	if (code)
 		log_warning("portal %s:%u: %s", p->portal.address, p->portal.socket, why->text);
 	return code;
@@ -268,7 +269,7 @@ uint32_t portal_refresh(struct manager *m, const struct send_target_portal *key,
 	pthread_mutex_unlock(&m->lock);
 	if (!k)
 		return portal_unknown(key, why);
-	code = portal_ask(m, &p, why);
+	code = portal_ask(m, &p, UINT64_MAX, why);
 	explicit_bzero(&p, sizeof(p));
 	return code;
 }
@@ -278,25 +279,41 @@ uint32_t portal_refresh(struct manager *m, const struct send_target_portal *key,
 struct round {
 	struct manager *m;
 	struct send_target_portal *v;
-	size_t n, next; /* lock */
-	unsigned n_running, n_failed;
+	uint64_t deadline_ns;
+	size_t n, next, n_failed, n_left_out; /* lock */
+	unsigned n_running;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 };
 
+/* The next one to be asked; rd->n: there is none, or no time for it. */
+static size_t round_next(struct round *rd)
+{
+	bool late = clock_now_ns() >= rd->deadline_ns || manager_stopping(rd->m);
+	size_t i;
+
+	pthread_mutex_lock(&rd->lock);
+	if (late) {
+		rd->n_left_out += rd->n - rd->next;
+		rd->next = rd->n;
+	}
+	i = rd->next;
+	rd->next += i < rd->n;
+	pthread_mutex_unlock(&rd->lock);
+	return i;
+}
+
 /* Asks what is left, one after the other; several threads do so side by side. */
 static void round_work(struct round *rd)
 {
-	for (;;) {
-		CLEANUP(refusal_clear) struct refusal why = {0};
-		size_t i;
+	size_t i;
 
-		pthread_mutex_lock(&rd->lock);
-		i = rd->next++;
-		pthread_mutex_unlock(&rd->lock);
-		if (i >= rd->n)
-			return;
-		if (portal_ask(rd->m, &rd->v[i], &why) == 0)
+	while ((i = round_next(rd)) < rd->n) {
+		CLEANUP(refusal_clear) struct refusal why = {0};
+		uint64_t now_ns = clock_now_ns();
+		uint64_t left_ns = now_ns < rd->deadline_ns ? rd->deadline_ns - now_ns : 1;
+
+		if (portal_ask(rd->m, &rd->v[i], left_ns, &why) == 0)
 			continue;
 		log_warning("portal %s:%u: %s", rd->v[i].portal.address, rd->v[i].portal.socket,
 			    why.text);
@@ -353,11 +370,13 @@ static void forget_removed(struct manager *m)
 	addrs_follow(m);
 }
 
-uint32_t portal_refresh_all(struct manager *m)
+uint32_t portal_refresh_all(struct manager *m, uint64_t timeout_ns)
 {
-	struct round rd = {.m = m};
-	unsigned n_failed;
+	uint64_t now_ns = clock_now_ns();
+	struct round rd = {.m = m, .deadline_ns = UINT64_MAX};
 
+	if (timeout_ns < UINT64_MAX - now_ns)
+		rd.deadline_ns = now_ns + timeout_ns;
 	if (portals_copy(m, &rd.v, &rd.n))
 		return ISDSC_OPERATION_NOT_ALL_SUCCESS;
 	pthread_mutex_init(&rd.lock, NULL);
@@ -378,13 +397,15 @@ uint32_t portal_refresh_all(struct manager *m)
 	pthread_mutex_lock(&rd.lock);
 	while (rd.n_running > 0)
 		pthread_cond_wait(&rd.done, &rd.lock);
-	n_failed = rd.n_failed;
 	pthread_mutex_unlock(&rd.lock);
 	pthread_mutex_destroy(&rd.lock);
 	pthread_cond_destroy(&rd.done);
 	explicit_bzero(rd.v, rd.n * sizeof(*rd.v));
 	free(rd.v);
 
+	if (rd.n_left_out && !manager_stopping(m))
+		log_warning("%zu of %zu portals were not asked: there was no time for them",
+			    rd.n_left_out, rd.n);
 	forget_removed(m);
-	return n_failed ? ISDSC_OPERATION_NOT_ALL_SUCCESS : 0;
+	return rd.n_failed + rd.n_left_out ? ISDSC_OPERATION_NOT_ALL_SUCCESS : 0;
 }

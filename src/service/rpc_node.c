@@ -113,7 +113,7 @@ static uint32_t list_targets(struct rpc *c)
 			      "only root, the service's user and the socket's group may ask the "
 			      "portals again");
 	if (force)
-		status = portal_refresh_all(c->m);
+		status = portal_refresh_all(c->m, c->m->config->refresh_timeout_ns);
 	/* they would be asked, too */
 	if (force && status == 0 && security_n_servers(c->m->security, SERVER_ISNS) > 0)
 		status = ISDSC_OPERATION_NOT_ALL_SUCCESS;

@@ -21,7 +21,7 @@ static void start_background(void *arg)
 {
 	struct manager *m = arg;
 
-	portal_refresh_all(m);
+	portal_refresh_all(m, UINT64_MAX);
 	persistent_discovered(m);
 }
 

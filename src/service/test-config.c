@@ -74,6 +74,7 @@ static void defaults(void **state)
 	assert_string_equal(c.backend, "auto");
 	assert_int_equal(c.session.hold_ns, 60 * NS_PER_S);
 	assert_int_equal(c.stop_timeout_ns, 60 * NS_PER_S);
+	assert_int_equal(c.refresh_timeout_ns, 90 * NS_PER_S);
 	assert_int_equal(c.bound_devices_timeout_ns, 120 * NS_PER_S);
 	assert_int_equal(c.socket_mode, 0660);
 	assert_int_equal(c.session.max_units, 1024);
@@ -103,6 +104,7 @@ static void values(void **state)
 			      "  socket_group = disk\n" /* indented is not continued */
 			      "socket_mode=0666\n"
 			      "stop_timeout = 2min\n"
+			      "refresh_timeout = 5\n"
 			      "[startup]\n"
 			      "bound_devices_timeout = 0\n"
 			      "[service]\n"
@@ -127,6 +129,7 @@ static void values(void **state)
 	assert_string_equal(c.socket_group, "disk");
 	assert_int_equal(c.socket_mode, 0666);
 	assert_int_equal(c.stop_timeout_ns, 120 * NS_PER_S);
+	assert_int_equal(c.refresh_timeout_ns, 5 * NS_PER_S);
 	assert_int_equal(c.bound_devices_timeout_ns, 0);
 	assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(c.kept_logins, 0);

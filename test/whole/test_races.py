@@ -8,9 +8,12 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 
 import pytest
-from bed import Refused, Varlink, free_port
+
+import peer
+from bed import Refused, Varlink, free_port, wait_for
 
 ANY_PORT = 0xFFFFFFFF
 CLIENTS = 4
@@ -85,3 +88,47 @@ def test_node_name(quick):
         assert stored(quick, "SELECT value FROM meta WHERE name = 'node_name'") == [(v.call("GetNodeName")["name"],)]
 
     again_and_again(quick, 400, work, check)
+
+
+# ---- many portals that say nothing -------------------------------------------------
+
+
+@pytest.fixture
+def silent(make_peer):
+    """add(service, n): so many portals in its list that from now on take a connection and say nothing."""
+    p = make_peer(peer.hang, listen=False)
+
+    def add(service, n):
+        for i in range(n):
+            with pytest.raises(Refused):
+                service.varlink("AddSendTargetPortal", initiatorInstance=None, initiatorPort=i + 1, loginOptions=None, securityFlags=0,
+                                portal={"symbolicName": "", "address": "127.0.0.1", "socket": p.port})  # fmt: skip
+        p.listener.listen(64)
+        threading.Thread(target=p.accept, daemon=True).start()
+        return p
+
+    return add
+
+
+def test_asking_all_portals_has_a_bound(make_service, silent, tgt):
+    """However many there are; what the others tell is there all the same."""
+    service = make_service("[service]\nrefresh_timeout = 3\n[session]\nlogin_timeout = 2\n")
+    service.cli("AddTargetPortal", "127.0.0.1", tgt.port, check=0)
+    silent(service, 40)
+    begin = time.monotonic()
+    r = service.varlink("ListTargets", forceUpdate=True)
+    assert time.monotonic() - begin < 6
+    assert r == {"targets": [tgt.name], "status": 0xAFFF002E}
+    assert "were not asked" in service.log()
+
+
+def test_the_service_ends_while_all_portals_are_asked(make_service, silent):
+    service = make_service("[session]\nlogin_timeout = 2\n")
+    p = silent(service, 40)
+    client = threading.Thread(target=lambda: service.cli("ListTargets", "T"))
+    client.start()
+    wait_for(lambda: p.n_connections >= 8, 20, "the portals to be asked")
+    begin = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - begin < 5
+    client.join()
