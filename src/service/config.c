@@ -108,6 +108,12 @@ static const struct key_row keys[] = {
 	{"MaxRecvDataSegmentLength", SCOPE_SESSION, KEY_SIZE, T(max_recv_segment), 512, 16777215,
 	 262144},
 	{"MaxOutstandingR2T", SCOPE_SESSION, KEY_NUMBER, T(max_outstanding_r2t), 1, 65535, 8},
+	{"MaxConnections", SCOPE_SESSION, KEY_NUMBER, T(max_connections), 1, 65535, 1},
+	{"DefaultTime2Wait", SCOPE_SESSION, KEY_TIME, T(time2wait_ns), 0, 3600 * SECONDS,
+	 2 * SECONDS},
+	{"DefaultTime2Retain", SCOPE_SESSION, KEY_TIME, T(time2retain_ns), 0, 3600 * SECONDS,
+	 20 * SECONDS},
+	{"ErrorRecoveryLevel", SCOPE_SESSION, KEY_NUMBER, T(error_recovery_level), 0, 2, 0},
 };
 
 struct target_override {
@@ -581,6 +587,10 @@ void tuning_offer(const struct tuning *t, struct iscsi_params *ret)
 	ret->MaxBurstLength = (uint32_t)t->max_burst;
 	ret->MaxRecvDataSegmentLength = (uint32_t)t->max_recv_segment;
 	ret->MaxOutstandingR2T = (uint32_t)t->max_outstanding_r2t;
+	ret->MaxConnections = (uint32_t)t->max_connections;
+	ret->DefaultTime2Wait = (uint32_t)(t->time2wait_ns / NS_PER_S);
+	ret->DefaultTime2Retain = (uint32_t)(t->time2retain_ns / NS_PER_S);
+	ret->ErrorRecoveryLevel = (uint32_t)t->error_recovery_level;
 }
 
 static int tuning_check(const struct tuning *t, const char *where, char *why, size_t n_why)
@@ -594,6 +604,11 @@ static int tuning_check(const struct tuning *t, const char *where, char *why, si
 	}
 	if (t->retry_min_ns > t->retry_max_ns) {
 		snprintf(why, n_why, "[%s]: retry_min must not exceed retry_max", where);
+		return -EINVAL;
+	}
+	if (t->time2wait_ns % NS_PER_S || t->time2retain_ns % NS_PER_S) {
+		snprintf(why, n_why,
+			 "[%s]: DefaultTime2Wait and DefaultTime2Retain are whole seconds", where);
 		return -EINVAL;
 	}
 	tuning_offer(t, &offer);

@@ -43,6 +43,9 @@ struct tuning {
 	uint64_t initial_r2t, immediate_data;
 	uint64_t first_burst, max_burst, max_recv_segment;
 	uint64_t max_outstanding_r2t;
+	uint64_t max_connections;
+	uint64_t time2wait_ns, time2retain_ns; /* whole seconds */
+	uint64_t error_recovery_level;
 	uint64_t connection_policy; /* enum iscsi_policy */
 };
 

@@ -81,6 +81,9 @@ static void defaults(void **state)
 	assert_int_equal(c.others_may_read, 1);
 	assert_int_equal(c.idle_timeout_ns, 600 * NS_PER_S);
 	assert_int_equal(c.chap_md5, 1);
+	/* no target but our own survives level 2, and few know level 1 */
+	assert_int_equal(c.session.error_recovery_level, 0);
+	assert_int_equal(c.session.max_connections, 1);
 	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
 }
 
@@ -123,7 +126,14 @@ static void values(void **state)
 			      "FirstBurstLength = 64K\n"
 			      "HeaderDigest = CRC32C\n"
 			      "connection_policy = least_queue\n"
-			      "InitialR2T = yes\n"),
+			      "InitialR2T = yes\n"
+			      "ImmediateData = no\n"
+			      "MaxRecvDataSegmentLength = 8K\n"
+			      "MaxOutstandingR2T = 3\n"
+			      "MaxConnections = 4\n"
+			      "DefaultTime2Wait = 0\n"
+			      "DefaultTime2Retain = 1min\n"
+			      "ErrorRecoveryLevel = 2\n"),
 			 0);
 	assert_string_equal(c.backend, "fuse");
 	assert_string_equal(c.socket_group, "disk");
@@ -146,6 +156,13 @@ static void values(void **state)
 	assert_int_equal(offer.HeaderDigest, ISCSI_OFFER_CRC32C);
 	assert_int_equal(t.connection_policy, ISCSI_POLICY_LEAST_QUEUE);
 	assert_int_equal(offer.InitialR2T, 1);
+	assert_int_equal(offer.ImmediateData, 0);
+	assert_int_equal(offer.MaxRecvDataSegmentLength, 8192);
+	assert_int_equal(offer.MaxOutstandingR2T, 3);
+	assert_int_equal(offer.MaxConnections, 4);
+	assert_int_equal(offer.DefaultTime2Wait, 0);
+	assert_int_equal(offer.DefaultTime2Retain, 60);
+	assert_int_equal(offer.ErrorRecoveryLevel, 2);
 }
 
 static void drop_ins_in_order(void **state)
@@ -217,6 +234,9 @@ static void mistakes(void **state)
 	refused("[session]\nHeaderDigest = md5\n", 2, "HeaderDigest");
 	refused("[session]\nconnection_policy = some\n", 2, "connection_policy");
 	refused("[session]\nInitialR2T = maybe\n", 2, "InitialR2T");
+	refused("[session]\nErrorRecoveryLevel = 3\n", 2, "between 0 and 2");
+	refused("[session]\nMaxConnections = 0\n", 2, "between 1 and 65535");
+	refused("[session]\nDefaultTime2Retain = 2h\n", 2, "between 0 s and 3600 s");
 	refused("[service]\nsocket_mode = 9\n", 2, "socket_mode");
 	refused("[service]\nidle_timeout = 9\n", 2, "idle_timeout");
 	refused("[access]\nsocket_mode = 0666\n", 2, "socket_mode");
@@ -244,6 +264,29 @@ static void values_that_do_not_fit(void **state)
 	assert_non_null(strstr(why, "target iqn.2026-01.a:b"));
 }
 
+static void whole_seconds(void **state)
+{
+	(void)state;
+	assert_int_equal(load("[session]\nDefaultTime2Wait = 1500ms\n"), 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "whole seconds"));
+}
+
+static void recovery_level_of_one_target(void **state)
+{
+	struct iscsi_params offer;
+	struct tuning t;
+
+	(void)state;
+	assert_int_equal(load("[target iqn.2026-01.a:*]\nErrorRecoveryLevel = 1\n"), 0);
+	config_tuning(&c, "iqn.2026-01.a:b", &t);
+	tuning_offer(&t, &offer);
+	assert_int_equal(offer.ErrorRecoveryLevel, 1);
+	config_tuning(&c, "iqn.2026-01.b:b", &t);
+	tuning_offer(&t, &offer);
+	assert_int_equal(offer.ErrorRecoveryLevel, 0);
+}
+
 static void retry_order(void **state)
 {
 	(void)state;
@@ -263,6 +306,8 @@ int main(void)
 		TEST(targets_override),
 		TEST(mistakes),
 		TEST(values_that_do_not_fit),
+		TEST(whole_seconds),
+		TEST(recovery_level_of_one_target),
 		TEST(retry_order),
 	};
 
