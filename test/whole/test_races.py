@@ -4,6 +4,7 @@ Several clients change the same thing at once: what is told afterwards is what w
 """
 import contextlib
 import os
+import random
 import shutil
 import sqlite3
 import tempfile
@@ -132,3 +133,226 @@ def test_the_service_ends_while_all_portals_are_asked(make_service, silent):
     assert service.stop() == 0
     assert time.monotonic() - begin < 5
     client.join()
+
+
+# ---- everything about one target --------------------------------------------------------
+
+WHATEVER = {"initiatorInstance": None, "initiatorPort": ANY_PORT}
+DIGITS = {"informationSpecified": 4, "loginFlags": 2, "maximumConnections": 3}
+RETRY = {0xEFFF001F, 0xEFFF0040}  # ISDSC_SESSION_BUSY, ISDSC_DEVICE_BUSY_ON_SESSION
+
+
+def some_session(v, dice):
+    sessions = v.call("ListSessions")["sessions"]
+    return dice.choice(sessions) if sessions else {"id": "1-1", "connections": [{"id": "1-1"}]}
+
+
+def remove_connection(v, dice):
+    s = some_session(v, dice)
+    if s["connections"]:
+        v.call("RemoveConnection", sessionId=s["id"], connectionId=dice.choice(s["connections"])["id"])
+
+
+def calls(name, port):
+    """What clients do to one target, at one portal: call(varlink, dice)."""
+    at = {"symbolicName": "", "address": "127.0.0.1", "socket": port}
+    login = {**WHATEVER, "targetName": name, "securityFlags": 0, "loginOptions": DIGITS, "key": None}
+    static = {"targetName": name.upper(), "targetAlias": "a", "targetFlags": 0, "mapping": None, "loginOptions": DIGITS, "portalGroup": [at]}
+    return (
+        lambda v, d: v.call("AddStaticTarget", **static, persist=d.random() < 0.5),
+        lambda v, d: v.call("RemoveStaticTarget", targetName=name),
+        lambda v, d: v.call("AddSendTargetPortal", **WHATEVER, loginOptions=None, securityFlags=0, portal=at),
+        lambda v, d: v.call("RemoveSendTargetPortal", **WHATEVER, portal=at),
+        lambda v, d: v.call("RefreshSendTargetPortal", **WHATEVER, portal=at),
+        lambda v, d: v.call("ListTargets", forceUpdate=True),
+        lambda v, d: v.call("Login", **login, informational=d.random() < 0.3, persistent=False, portal=at if d.random() < 0.5 else None),
+        lambda v, d: v.call("Login", **login, informational=False, persistent=False, portal=None),
+        lambda v, d: v.call("Login", **login, informational=False, persistent=True, portal=None),
+        lambda v, d: v.call("RemovePersistentLogin", **WHATEVER, targetName=name, portal=None),
+        lambda v, d: v.call("Logout", sessionId=some_session(v, d)["id"]),
+        lambda v, d: v.call("Logout", sessionId=some_session(v, d)["id"]),
+        lambda v, d: v.call("AddConnection", sessionId=some_session(v, d)["id"], initiatorPort=ANY_PORT, portal=None, securityFlags=0, loginOptions=None,
+                            key=None),
+        remove_connection,
+        lambda v, d: v.call("RescanSession", sessionId=some_session(v, d)["id"]),
+        lambda v, d: [v.call(m) for m in ("ListSessionParameters", "ListMappings", "ListSendTargetPortals", "ListPersistentLogins")],
+        lambda v, d: v.call("ListDevices", sessionId=None),
+        lambda v, d: v.call("ListHolders", sessionId=None, device=None),
+        lambda v, d: v.call("ListTargetPortals", initiatorInstance=None, targetName=name, portalGroup=None),
+        lambda v, d: v.call("ScsiReportLuns", sessionId=some_session(v, d)["id"], allocationLength=64),
+    )  # fmt: skip
+
+
+def listen(service, stop, errors):
+    """Subscribes again and again; now and then to go away in the midst."""
+    while not stop.is_set():
+        with contextlib.suppress(ConnectionError), Varlink(service.socket) as v:
+            v.send({"method": "io.iscsidsc.Initiator.Subscribe", "more": True})
+            for _ in range(20):
+                if "error" in v.receive():
+                    errors.append("no events")
+
+
+def clients(service, todo, seconds, n=CLIENTS):
+    """Each does what its dice says, and one listens until the service ends. What is neither done nor refused is an error."""
+    end, errors, stop = time.monotonic() + seconds, [], threading.Event()
+
+    def client(seed):
+        dice = random.Random(seed)
+        try:
+            with Varlink(service.socket) as v:
+                while time.monotonic() < end and not errors:
+                    with contextlib.suppress(Refused):
+                        dice.choice(todo)(v, dice)
+        except BaseException as e:  # noqa: BLE001
+            errors.append(repr(e))
+
+    threads = [threading.Thread(target=client, args=(k,)) for k in range(n)]
+    listener = threading.Thread(target=listen, args=(service, stop, errors))
+    for t in [*threads, listener]:
+        t.start()
+    for t in threads:
+        t.join()
+    stop.set()
+    return errors, listener
+
+
+def logout_all(service):
+    def left():
+        for s in service.varlink("ListSessions")["sessions"]:
+            try:
+                service.varlink("Logout", sessionId=s["id"])
+            except Refused as e:
+                assert e.code in RETRY, e
+        return not service.varlink("ListSessions")["sessions"]
+
+    wait_for(left, 60, "the last logout")
+
+
+@pytest.mark.parametrize("seconds", (15, pytest.param(120, marks=pytest.mark.slow)))
+def test_everything_about_one_target(make_service, tgt, seconds):
+    tgt.setting("MaxConnections", 3)
+    service = make_service("[session]\nretry_min = 100ms\nretry_max = 500ms\n")
+    threads, fds = service.threads(), service.fds()
+    errors, listener = clients(service, calls(tgt.name, tgt.port), seconds)
+    assert not errors, errors[0]
+    logout_all(service)
+    assert service.varlink("ListMappings")["mappings"] == [] and service.varlink("ListDevices", sessionId=None)["devices"] == []
+    wait_for(lambda: service.threads() <= threads + 1 and service.fds() <= fds + 3, 20, lambda: "its threads: %d of %d, fds %d of %d"
+             % (service.threads(), threads, service.fds(), fds))  # fmt: skip
+    before = [service.varlink(m) for m in ("ListSendTargetPortals", "ListPersistentLogins")]
+    assert service.stop() == 0
+    listener.join(30)
+    assert not listener.is_alive()
+    service.start()
+    assert [service.varlink(m) for m in ("ListSendTargetPortals", "ListPersistentLogins")] == before
+
+
+# ---- the end of a session, or of the service, in the midst of something -----------------
+
+SOON = "[session]\nlogin_timeout = 3\nnop_interval = 500ms\nnop_timeout = 1\n"
+
+
+def connected(port):
+    """How many connections to a port of this machine there are."""
+    with open("/proc/net/tcp") as f:
+        lines = [line.split() for line in f][1:]
+    return sum(x[2] == "0100007F:%04X" % port and x[3] == "01" for x in lines)
+
+
+class Later:
+    """A call that is made meanwhile; answer() is what became of it."""
+
+    def __init__(self, service, method, **parameters):
+        self.code, self.result = None, None
+
+        def call():
+            try:
+                with Varlink(service.socket) as v:
+                    self.result = v.call(method, **parameters)
+                    self.code = 0
+            except Refused as e:
+                self.code = e.code
+            except OSError as e:
+                self.code = e
+
+        self.thread = threading.Thread(target=call)
+        self.thread.start()
+
+    def answer(self, seconds):
+        self.thread.join(seconds)
+        assert not self.thread.is_alive()
+        return self.code
+
+
+def session_and_a_connection_that_comes(make_service, tgt):
+    """A session with a disk, a connection that is being added to it, and a target that says nothing to that."""
+    tgt.setting("MaxConnections", 3)
+    service = make_service(SOON)
+    service.cli("AddTargetPortal", "127.0.0.1", tgt.port, check=0)
+    login = {**WHATEVER, "targetName": tgt.name, "portal": None, "securityFlags": 0, "loginOptions": DIGITS, "key": None, "persistent": False}
+    session = service.varlink("Login", **login, informational=True)["sessionId"]
+    tgt.stop()
+    before = connected(tgt.port)
+    adding = Later(service, "AddConnection", sessionId=session, initiatorPort=ANY_PORT, portal=None, securityFlags=0, loginOptions=None, key=None)
+    wait_for(lambda: connected(tgt.port) > before, 10, "the connection")
+    return service, session, adding
+
+
+def test_logout_while_a_connection_is_added(make_service, tgt):
+    service, session, adding = session_and_a_connection_that_comes(make_service, tgt)
+    begin = time.monotonic()
+    leaving = [Later(service, "Logout", sessionId=session) for _ in range(2)]
+    codes = sorted(x.answer(30) for x in leaving)
+    assert codes[0] == 0 and codes[1] in (0xEFFF001F, 0xEFFF001C)
+    # ISDSC_INVALID_SESSION_ID, NO_CONNECTION_AVAILABLE or CONNECTION_FAILED: whichever was first
+    assert adding.answer(30) in (0xEFFF001C, 0xEFFF0003, 0xEFFF0018, 0xEFFF0017), hex(adding.code)
+    assert time.monotonic() - begin < 25
+    assert service.sessions() == []
+    tgt.go_on()
+
+
+def test_the_service_ends_while_a_connection_is_added(make_service, tgt):
+    service, _, adding = session_and_a_connection_that_comes(make_service, tgt)
+    begin = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - begin < 25
+    adding.answer(5)
+    tgt.go_on()
+
+
+def test_the_service_ends_during_a_login(make_service, tgt):
+    service = make_service("[session]\nlogin_timeout = 60\n")
+    service.cli("AddTargetPortal", "127.0.0.1", tgt.port, check=0)
+    tgt.stop()
+    before = connected(tgt.port)
+    login = {**WHATEVER, "targetName": tgt.name, "portal": None, "securityFlags": 0, "loginOptions": DIGITS, "key": None, "persistent": False,
+             "informational": False}  # fmt: skip
+    waiting = [Later(service, "Login", **login) for _ in range(3)] + [Later(service, "Login", **{**login, "loginOptions": None})
+                                                                       for _ in range(3)]  # fmt: skip
+    wait_for(lambda: connected(tgt.port) > before, 10, "a login")
+    begin = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - begin < 10
+    # ISDSC_SERVICE_UNAVAILABLE, or the end of the connection
+    assert all(x.answer(5) == 0xEFFF0013 or isinstance(x.code, OSError) for x in waiting), [x.code for x in waiting]
+    tgt.go_on()
+
+
+def test_a_static_target_is_removed_while_it_is_logged_in_to(make_service, tgt):
+    """The login goes on with what it knows, and the session stays."""
+    service = make_service()
+    static = {"targetName": tgt.name, "targetAlias": None, "targetFlags": 0, "persist": True, "mapping": None, "loginOptions": DIGITS,
+              "portalGroup": [{"symbolicName": "", "address": "127.0.0.1", "socket": tgt.port}]}  # fmt: skip
+    service.varlink("AddStaticTarget", **static)
+    tgt.stop()
+    before = connected(tgt.port)
+    coming = Later(service, "Login", **WHATEVER, targetName=tgt.name, portal=None, securityFlags=0, loginOptions=None, key=None, persistent=False,
+                   informational=False)  # fmt: skip
+    wait_for(lambda: connected(tgt.port) > before, 10, "the login")
+    service.varlink("RemoveStaticTarget", targetName=tgt.name)
+    assert service.varlink("ListTargets", forceUpdate=False)["targets"] == []
+    tgt.go_on()
+    assert coming.answer(60) == 0
+    assert [s["id"] for s in service.sessions()] == [coming.result["sessionId"]]
+    service.logout(coming.result["sessionId"])
