@@ -356,3 +356,20 @@ def test_a_static_target_is_removed_while_it_is_logged_in_to(make_service, tgt):
     assert coming.answer(60) == 0
     assert [s["id"] for s in service.sessions()] == [coming.result["sessionId"]]
     service.logout(coming.result["sessionId"])
+
+
+def test_two_services_with_one_name(make_service, tgt):
+    """In one network, as one node: neither takes the other's place at the target."""
+    a, b = make_service(), make_service()
+    sessions = []
+    for s in (a, b):
+        s.varlink("SetNodeName", name="iqn.2026-11.test:both")
+        s.cli("AddTargetPortal", "127.0.0.1", tgt.port, check=0)
+        sessions += [(s, s.login(tgt.name)), (s, s.varlink("Login", **WHATEVER, targetName=tgt.name, portal=None, securityFlags=0, loginOptions=DIGITS,
+                                                         key=None, persistent=False, informational=True)["sessionId"])]  # fmt: skip
+    isids = [s["isid"] for service in (a, b) for s in service.sessions()]
+    assert len(set(isids)) == 4 and tgt.sessions() == 4
+    for service, session in sessions:
+        assert service.varlink("ScsiReportLuns", sessionId=session, allocationLength=64)["result"]["status"] == 0
+    assert all(s["state"] == "up" for service in (a, b) for s in service.sessions())
+    assert "connection lost" not in a.log() + b.log()

@@ -545,3 +545,34 @@ def test_unit_that_is_named_and_not_there(service, three):
     session = login(service, mapping=wanted(luns=((1, 77),)))
     assert service.devices(session) == [] and in_force(service)[0]["luns"] == []
     logout(service, session)
+
+
+def test_unit_that_is_not_named_never_comes(make_service, three):
+    """Not with a rescan, not after a lost connection, not at the next start; and the numbers stay."""
+    service = make_service(FAST)
+    discover(service, three.port)
+    asked = wanted(ANY, 9, ((1, 2), (0, 4)))
+    # numbers that would have been the first ones to be given are another session's
+    other = login(service, mapping=wanted(0, 9, ((5, 3),)), loginOptions={"informationSpecified": 0, "loginFlags": MULTIPATH})
+    assert login(service, persistent=True, mapping=asked) == "0-0"
+    session = login(service, mapping=asked, loginOptions={"informationSpecified": 0, "loginFlags": MULTIPATH})
+
+    def numbers(session):
+        m = next(m for m in in_force(service) if m["sessionId"] == session)
+        return m["osBusNumber"], m["osTargetNumber"], [(x["osLun"], x["targetLun"]) for x in m["luns"]]
+
+    assert numbers(session) == (1, 9, [(1, lun(2))])
+    three.lun(4)
+    service.varlink("RescanSession", sessionId=session)
+    wait_for(lambda: numbers(session) == (1, 9, [(1, lun(2)), (0, lun(4))]), 20, lambda: "the unit that is named: %s" % (numbers(session),))
+    three.lun(5)
+    service.varlink("RescanSession", sessionId=session)
+    three.restart()
+    wait_for(lambda: all(s["state"] == "up" for s in service.sessions()), 30, "the sessions")
+    service.varlink("RescanSession", sessionId=session)
+    assert numbers(session) == (1, 9, [(1, lun(2)), (0, lun(4))]) and numbers(other) == (0, 9, [(5, lun(3))])
+    assert sorted(d["lun"] for d in service.devices(session)) == [lun(2), lun(4)]
+    restart(service)
+    wait_for(lambda: len([d for d in service.devices() if d["legacyName"]]) == 2, 20, "the devices")
+    assert numbers(service.sessions()[0]["id"]) == (0, 9, [(1, lun(2)), (0, lun(4))])
+    assert service.stop() == 0
