@@ -32,6 +32,11 @@ struct discovery {
 	struct discovered found;
 	struct initiator_failure failure; /* error 0: none */
 	char why[200];                    /* the session was lost */
+	/* where it is redirected to; a name is looked up between two turns of the loop */
+	bool asked;
+	unsigned asked_number;
+	uint16_t asked_port;
+	char asked_name[256];
 };
 
 static void fail(struct discovery *d, int error, bool connected, const char *fmt, ...)
@@ -102,6 +107,17 @@ static void on_down(void *user, const char *why)
 	snprintf(d->why, sizeof(d->why), "%s", why);
 }
 
+static int on_resolve(void *user, unsigned number, const char *host, uint16_t port)
+{
+	struct discovery *d = user;
+
+	d->asked = true;
+	d->asked_number = number;
+	d->asked_port = port;
+	snprintf(d->asked_name, sizeof(d->asked_name), "%s", host);
+	return 0;
+}
+
 static void on_closed(void *user)
 {
 	struct discovery *d = user;
@@ -113,6 +129,7 @@ static const struct initiator_ops discovery_ops = {
 	.up = on_up,
 	.failed = on_failed,
 	.down = on_down,
+	.resolve = on_resolve,
 	.closed = on_closed,
 };
 
@@ -172,6 +189,17 @@ static int start(struct discovery *d, uint64_t end_ns)
 	return r;
 }
 
+/* Blocks, like the look-up of the first name; the timers are only late. */
+static void resolve(struct discovery *d)
+{
+	struct tcp_addr v[INITIATOR_MAX_ADDRS];
+	int n = tcp_resolve(d->asked_name, d->asked_port, v, INITIATOR_MAX_ADDRS);
+
+	d->asked = false;
+	initiator_resolved(d->initiator, d->asked_number, n < 0 ? n : 0, v,
+			   n > 0 ? (unsigned)n : 0);
+}
+
 static void run(struct discovery *d)
 {
 	int r = loop_turn(d->loop, 0); /* its clock stood still while the name was resolved */
@@ -180,6 +208,8 @@ static void run(struct discovery *d)
 		fail(d, r, false, "%s", strerror(-r));
 	initiator_start(d->initiator);
 	while (!d->closed) {
+		if (d->asked)
+			resolve(d);
 		r = loop_turn(d->loop, LOOP_NEVER);
 		if (r) {
 			/* It cannot wait any more: end without waiting. */

@@ -593,7 +593,7 @@ void initiator_set_addrs(struct initiator *i, const struct tcp_addr *v, unsigned
 	memcpy(i->lead.addr, v, i->lead.n_addrs * sizeof(*v));
 	/* what a login under way was told was about a place of the old list */
 	i->lead.permanent = false;
-	i->lead.moved = false;
+	i->lead.moved_hop = 0;
 }
 
 void initiator_start(struct initiator *i)

@@ -81,6 +81,13 @@ struct initiator_ops {
 	void (*hold_expired)(void *user);
 	/* One of the connections has come, or come back, or is lost; @why is for a loss. */
 	void (*connection)(void *user, unsigned number, bool up, const char *why);
+	/*
+	 * Optional; without it no name is followed. The target redirects connection @number to
+	 * @host: it is looked up on another thread, because that takes its time, and the answer is
+	 * initiator_resolved(), once, on the loop and not from inside this call. Until then nothing
+	 * else is asked for that connection. 0, or -errno: it cannot be looked up now.
+	 */
+	int (*resolve)(void *user, unsigned number, const char *host, uint16_t port);
 	/* A line for the log (async message, abort, redirect, attempt failed). At most one a
 	 * second. */
 	void (*note)(void *user, const char *text);
@@ -116,6 +123,13 @@ void initiator_start(struct initiator *i);
  * same place in the new list. None: no effect.
  */
 void initiator_set_addrs(struct initiator *i, const struct tcp_addr *v, unsigned n);
+/*
+ * The answer to resolve(): @n addresses in the order to be tried, of which the first 16 count, or
+ * none and why (-errno; -ENOENT: there is no such name). No effect when it is not waited for any
+ * more; any state.
+ */
+void initiator_resolved(struct initiator *i, unsigned number, int error, const struct tcp_addr *v,
+			unsigned n);
 /* Other commands may go on again. No effect unless VERIFYING. */
 void initiator_release(struct initiator *i);
 /*

@@ -143,8 +143,10 @@ static void begin_address(struct link *l)
 {
 	link_set(l, LINK_CONNECTING);
 	l->n_hops = 0;
-	l->moved = false;
+	l->moved_hop = 0;
 	l->permanent = true;
+	l->resolving = false;
+	l->n_alt = l->alt_at = 0;
 	l->hop[0] = l->addr[l->addr_at];
 	park(l->i, &l->timer);
 	initiator_wake(l->i);
@@ -226,11 +228,20 @@ static void attempt_over(struct link *l)
 void attempt_failed(struct link *l, int error, uint16_t login_status, bool connected,
 		    const char *why)
 {
+	bool in_time = !l->give_up_ns || now_of(l) < l->give_up_ns;
+
 	record_failure(l, error, login_status, connected, why);
-	if (++l->addr_at < l->n_addrs && (!l->give_up_ns || now_of(l) < l->give_up_ns))
+	l->resolving = false;
+	if (l->alt_at < l->n_alt && in_time) {
+		l->hop[l->n_hops] = l->alt[l->alt_at++];
+		link_set(l, LINK_CONNECTING);
+		park(l->i, &l->timer);
+		initiator_wake(l->i);
+	} else if (++l->addr_at < l->n_addrs && in_time) {
 		begin_address(l);
-	else
+	} else {
 		attempt_over(l);
+	}
 }
 
 void attempt_connected(struct link *l)
@@ -240,39 +251,84 @@ void attempt_connected(struct link *l)
 	arm_within(l, l->i->login_timeout_ns + GUARD_NS);
 }
 
-void link_redirect(struct link *l, uint16_t status, const char *to)
+/* ---- redirects --------------------------------------------------------- */
+
+static void redirect_failed(struct link *l, const char *why)
 {
-	bool forever = status == REDIRECT_FOREVER;
-	const char *why = NULL;
-	struct portal portal;
-	struct tcp_addr addr;
 	char text[400];
 
-	if (portal_parse(&portal, to, strlen(to)))
-		why = "the address cannot be understood";
-	else if (tcp_literal(portal.host, portal.port, &addr))
-		why = "the address is a name, and only numbers are followed";
-	else if (l->n_hops == INITIATOR_HOPS)
-		why = "too many redirects one after another";
-	for (unsigned k = 0; !why && k <= l->n_hops; k++)
-		if (tcp_addr_equal(&l->hop[k], &addr))
-			why = "the redirects go in a circle";
-	if (why) {
-		snprintf(text, sizeof(text), "redirected to \"%s\": %s", to, why);
-		attempt_failed(l, -EREMOTEIO, status, true, text);
+	snprintf(text, sizeof(text), "redirected to \"%.300s\": %s", l->redirect_to, why);
+	attempt_failed(l, -EREMOTEIO, l->redirect_status, true, text);
+}
+
+/* Has this login been there? */
+static bool was_at(const struct link *l, const struct tcp_addr *addr)
+{
+	for (unsigned k = 0; k <= l->n_hops; k++)
+		if (tcp_addr_equal(&l->hop[k], addr))
+			return true;
+	return false;
+}
+
+/* The target is at one of these, it says. */
+static void link_move(struct link *l, const struct tcp_addr *v, unsigned n)
+{
+	bool forever = l->redirect_status == REDIRECT_FOREVER;
+
+	l->n_alt = l->alt_at = 0;
+	for (unsigned k = 0; k < n && l->n_alt < INITIATOR_MAX_ADDRS; k++)
+		if (!was_at(l, &v[k]))
+			l->alt[l->n_alt++] = v[k];
+	if (l->n_alt == 0) {
+		redirect_failed(l, "the redirects go in a circle");
 		return;
 	}
+	l->hop[++l->n_hops] = l->alt[l->alt_at++];
 	/* An unbroken line of permanent moves says where the target lives now. */
 	l->permanent = l->permanent && forever;
-	if (l->permanent) {
-		l->moved = true;
-		l->moved_to = addr;
-	}
-	l->hop[++l->n_hops] = addr;
+	if (l->permanent)
+		l->moved_hop = l->n_hops;
 	link_set(l, LINK_CONNECTING);
 	park(l->i, &l->timer);
 	initiator_wake(l->i);
-	initiator_note(l->i, "redirected %s to %s", forever ? "permanently" : "temporarily", to);
+	initiator_note(l->i, "redirected %s to %s", forever ? "permanently" : "temporarily",
+		       l->redirect_to);
+}
+
+static void link_resolve(struct link *l, const struct portal *portal)
+{
+	struct initiator *i = l->i;
+
+	if (!i->ops->resolve) {
+		redirect_failed(l, "the address is a name, and only numbers are followed");
+		return;
+	}
+	if (l->asked || i->ops->resolve(i->user, l->number, portal->host, portal->port)) {
+		redirect_failed(l, l->asked ? "an earlier name is still being looked up"
+					    : "the name cannot be looked up now");
+		return;
+	}
+	l->asked = true;
+	l->resolving = true;
+	link_set(l, LINK_CONNECTING);
+	arm_within(l, i->login_timeout_ns);
+}
+
+void link_redirect(struct link *l, uint16_t status, const char *to)
+{
+	struct portal portal;
+	struct tcp_addr addr;
+
+	l->redirect_status = status;
+	snprintf(l->redirect_to, sizeof(l->redirect_to), "%s", to);
+	if (portal_parse(&portal, to, strlen(to)))
+		redirect_failed(l, "the address cannot be understood");
+	else if (l->n_hops == INITIATOR_HOPS)
+		redirect_failed(l, "too many redirects one after another");
+	else if (tcp_literal(portal.host, portal.port, &addr) == 0)
+		link_move(l, &addr, 1);
+	else
+		link_resolve(l, &portal);
 }
 
 void link_login_once_more(struct link *l, const char *why)
@@ -305,8 +361,8 @@ void link_up(struct link *l)
 	l->give_up_ns = 0;
 	park(i, &l->timer);
 	/* from that place only: the others are still worth a try when this one fails */
-	if (l->moved)
-		l->addr[l->addr_at] = l->moved_to;
+	if (l->moved_hop)
+		l->addr[l->addr_at] = l->hop[l->moved_hop];
 	if (i->ops->connection)
 		i->ops->connection(i->user, l->number, true, NULL);
 }
@@ -452,7 +508,7 @@ void links_work(struct initiator *i)
 		else if (l->removing && !l->conn)
 			link_end(l, 0);
 		l->remove_due = false;
-		if (l->state == LINK_CONNECTING && !l->sock_open) {
+		if (l->state == LINK_CONNECTING && !l->sock_open && !l->resolving) {
 			arm_within(l, i->connect_timeout_ns);
 			sock_connect(l, current_addr(l));
 		}
@@ -488,6 +544,10 @@ void link_fire(struct loop_timer *t)
 	park(i, t);
 	switch (l->state) {
 	case LINK_CONNECTING:
+		if (l->resolving) {
+			redirect_failed(l, "the name was not looked up in time");
+			break;
+		}
 		sock_close(l);
 		attempt_failed(l, -ETIMEDOUT, 0, false, "no connection in time");
 		break;
@@ -570,6 +630,24 @@ static struct link *link_numbered(struct initiator *i, unsigned number)
 		if (l->number == number && l->state != LINK_GONE)
 			return l;
 	return NULL;
+}
+
+void initiator_resolved(struct initiator *i, unsigned number, int error, const struct tcp_addr *v,
+			unsigned n)
+{
+	struct link *l = link_numbered(i, number);
+
+	if (!l)
+		return;
+	l->asked = false;
+	if (!l->resolving || l->state != LINK_CONNECTING || i->state == INITIATOR_CLOSING)
+		return;
+	l->resolving = false;
+	if (n > 0)
+		link_move(l, v, n);
+	else
+		redirect_failed(l, error == -ENOENT ? "there is no such name" : strerror(-error));
+	initiator_wake(i);
 }
 
 int initiator_remove_connection(struct initiator *i, unsigned number, struct initiator_change *c)

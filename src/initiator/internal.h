@@ -65,8 +65,14 @@ struct link {
 	struct tcp_addr
 		hop[INITIATOR_HOPS + 1]; /* addresses of this login; [n_hops] is tried now */
 	bool permanent;                  /* every redirect so far was */
-	bool moved;                      /* permanently, to: */
-	struct tcp_addr moved_to;
+	unsigned moved_hop;              /* where it has moved to permanently; 0: nowhere */
+	/* a redirect to a name */
+	bool asked;     /* the owner has not answered yet */
+	bool resolving; /* and the login waits for it */
+	uint16_t redirect_status;
+	char redirect_to[300];
+	struct tcp_addr alt[INITIATOR_MAX_ADDRS]; /* its other addresses, [alt_at, n_alt) */
+	unsigned n_alt, alt_at;
 	struct initiator_failure failure;
 	unsigned failure_rank;
 

@@ -81,6 +81,18 @@ static void on_note(void *user, const char *text)
 	snprintf(c->last_note, sizeof(c->last_note), "%s", text);
 }
 
+static int on_resolve(void *user, unsigned number, const char *host, uint16_t port)
+{
+	struct client *c = user;
+
+	assert_false(c->closed);
+	c->n_asked++;
+	c->asked_number = number;
+	snprintf(c->asked_name, sizeof(c->asked_name), "%s", host);
+	c->asked_port = port;
+	return c->resolve_error;
+}
+
 static void on_closed(void *user)
 {
 	struct client *c = user;
@@ -99,6 +111,7 @@ static const struct initiator_ops ops = {
 	.note = on_note,
 	.closed = on_closed,
 };
+static struct initiator_ops ops_with_names;
 
 void client_init(struct client *c, struct loop *loop, const struct tcp_addr *to)
 {
@@ -134,6 +147,11 @@ void client_init(struct client *c, struct loop *loop, const struct tcp_addr *to)
 
 void client_start(struct client *c)
 {
+	if (c->names) {
+		ops_with_names = ops;
+		ops_with_names.resolve = on_resolve;
+		c->cfg.ops = &ops_with_names;
+	}
 	assert_int_equal(initiator_new(&c->initiator, &c->cfg), 0);
 	initiator_start(c->initiator);
 	assert_int_equal(c->n_up + c->n_failed, 0);

@@ -27,7 +27,12 @@ struct client {
 	struct initiator *initiator;
 	struct initiator_cfg cfg;
 
-	bool hold_verify; /* verify() does not release by itself */
+	bool hold_verify;  /* verify() does not release by itself */
+	bool names;        /* may be asked for; the test answers */
+	int resolve_error; /* what resolve() returns */
+	unsigned n_asked, asked_number;
+	char asked_name[256];
+	uint16_t asked_port;
 
 	unsigned n_conn_up, n_conn_down;
 	char last_conn_down[256];

@@ -275,6 +275,80 @@ void addrs_follow_one(struct session *s)
 		follow(s, version);
 }
 
+/* ---- a redirect to a name ----------------------------------------------------------- */
+
+/* Names that targets redirect to, at one time: a resolver that does not answer holds a thread each.
+ */
+#define LOOKUPS_MAX 32
+
+struct lookup {
+	struct session *s;
+	unsigned number;
+	uint16_t port;
+	char host[ADDRESS_MAX + 1];
+	struct tcp_addr v[INITIATOR_MAX_ADDRS];
+	int n;
+};
+
+static void lookup_on_loop(void *arg)
+{
+	struct lookup *q = arg;
+
+	/* one that has ended is still there, because of our reference */
+	initiator_resolved(q->s->initiator, q->number, q->n < 0 ? q->n : 0, q->v,
+			   q->n > 0 ? (unsigned)q->n : 0);
+}
+
+static void lookup_end(struct lookup *q)
+{
+	struct manager *m = q->s->m;
+
+	pthread_mutex_lock(&m->lock);
+	m->n_lookups--;
+	pthread_mutex_unlock(&m->lock);
+	sess_put(q->s);
+	free(q);
+}
+
+static void lookup_run(void *arg)
+{
+	struct lookup *q = arg;
+
+	q->n = tcp_resolve(q->host, q->port, q->v, INITIATOR_MAX_ADDRS);
+	log_debug("session %s: redirected to %s: %s", q->s->target, q->host,
+		  q->n < 0 ? "it does not resolve" : "looked up");
+	loop_call(q->s->loop, lookup_on_loop, q);
+	lookup_end(q);
+}
+
+int addrs_resolve(void *session, unsigned number, const char *host, uint16_t port)
+{
+	struct lookup *q = calloc(1, sizeof(*q));
+	struct session *s = session;
+	struct manager *m = s->m;
+	int r;
+
+	if (!q)
+		return -ENOMEM;
+	*q = (struct lookup){.s = s, .number = number, .port = port};
+	snprintf(q->host, sizeof(q->host), "%s", host);
+	pthread_mutex_lock(&m->lock);
+	r = m->n_lookups >= LOOKUPS_MAX || m->stopping ? -EBUSY : 0;
+	if (r == 0) {
+		m->n_lookups++;
+		s->n_refs++;
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (r) {
+		free(q);
+		return r;
+	}
+	r = manager_helper(m, lookup_run, q);
+	if (r)
+		lookup_end(q); /* not the last reference: the session is not closed */
+	return r;
+}
+
 /* ---- one more connection ------------------------------------------------------------- */
 
 static bool is_used(const struct initiator_status *st, const struct tcp_addr *addr)

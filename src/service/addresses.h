@@ -43,6 +43,12 @@ void addrs_settle(struct session *s, const struct tcp_addr *peer);
 void addrs_follow_one(struct session *s);
 
 /*
+ * The target redirects connection @number of a session to a name. Reactor thread; a helper looks
+ * the name up and tells the initiator. 0; -EBUSY: enough are being looked up; -errno.
+ */
+int addrs_resolve(void *session, unsigned number, const char *host, uint16_t port);
+
+/*
  * For one more connection of a session: @portal, or with NULL the portals of the session's
  * group, those that no connection uses yet before the others.
  */

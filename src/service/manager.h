@@ -92,6 +92,7 @@ struct manager {
 	uint32_t next_id, n_ids;
 	bool stopping;      /* no new sessions */
 	unsigned n_helpers; /* detached threads of ours */
+	unsigned n_lookups; /* of these, those that look up where a target redirects to */
 	bool lock_made;     /* manager_init() got far enough for manager_clear() */
 };
 

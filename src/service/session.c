@@ -115,6 +115,7 @@ static const struct initiator_ops ops = {
 	.connection = on_connection,
 	.verify = on_verify,
 	.hold_expired = on_hold_expired,
+	.resolve = addrs_resolve,
 	.note = on_note,
 	.closed = on_closed,
 };

@@ -11,10 +11,10 @@ import threading
 
 
 class Peer:
-    def __init__(self, serve, listen=True):
+    def __init__(self, serve, listen=True, family=socket.AF_INET, address="127.0.0.1"):
         self.serve = serve
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
+        self.listener = socket.socket(family)
+        self.listener.bind((address, 0))
         self.port = self.listener.getsockname()[1]
         self.n_connections = 0
         self.open = set()
