@@ -64,7 +64,8 @@ int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid
 		if (c->cid == cid)
 			return -EBUSY;
 	}
-	if (s->logging_out || n_alive >= (s->up ? s->active.MaxConnections : 1))
+	if (s->logging_out || n_alive >= (s->up ? s->active.MaxConnections : 1) ||
+	    recovery_logs_out(s, cid))
 		return -EBUSY;
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -190,6 +191,7 @@ int conn_violation(struct iscsi_conn *c, const char *fmt, ...)
 
 	if (c->state != CONN_DEAD)
 		c->session->stats.n_protocol_errors++;
+	c->garbled = true;
 	va_start(ap, fmt);
 	drop(c, fmt, ap);
 	va_end(ap);
@@ -453,6 +455,8 @@ static void on_logout(struct iscsi_conn *c)
 	if (recovery_on_logout(c))
 		return;
 	if (c->state != CONN_IN_LOGOUT || c->rx.itt != c->logout_itt) {
+		if (s->forgiving && c->rx.itt != c->logout_itt && session_is_other(s, c->rx.itt))
+			return; /* of a lost connection, later than we waited for it */
 		conn_violation(c, "Logout Response to nothing we asked");
 		return;
 	}
@@ -517,7 +521,7 @@ static void on_reject(struct iscsi_conn *c)
 				.itt = mine.itt,
 				.u.tmf_rsp = {.response = TMF_RSP_REJECTED}};
 
-		tmf_on_response(s, &p, c->now_ns);
+		tmf_on_response(c, &p);
 	} else if (mine.opcode != PDU_TEXT_REQ || !text_on_reject(c, mine.itt, reason)) {
 		conn_drop(c, "the target rejected our %s, reason 0x%02x", pdu_name(mine.opcode),
 			  reason);
@@ -628,7 +632,7 @@ void conn_on_pdu(struct iscsi_conn *c)
 	case PDU_LOGOUT_RSP: on_logout(c); break;
 	case PDU_TMF_RSP:
 		if (!recovery_on_tmf(c))
-			tmf_on_response(s, &c->rx, c->now_ns);
+			tmf_on_response(c, &c->rx);
 		break;
 	case PDU_REJECT: on_reject(c); break;
 	case PDU_ASYNC: on_async(c); break;

@@ -112,6 +112,7 @@ static bool take_ahs(struct iscsi_conn *c)
 
 		if (!crc_matches(p + n_ahs, crc)) {
 			c->session->stats.n_digest_errors++;
+			c->garbled = true;
 			conn_drop(c, "header digest error");
 			return false;
 		}

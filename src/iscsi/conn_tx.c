@@ -111,9 +111,7 @@ static void add_data_out(struct iscsi_conn *c)
 			.u.data_out = {.datasn = b->datasn, .off = b->off}};
 
 	slot_add(c, &p, t, b->off, NULL);
-	/* What a recovery R2T asks for has been sent once before. */
-	if (b->off + n > t->n_sent)
-		t->n_sent = b->off + n;
+	task_sent(t, b->off, n);
 	b->datasn++;
 	b->off += n;
 	b->n_left -= n;

@@ -39,6 +39,7 @@
 
 struct iscsi_session;
 struct iscsi_conn;
+struct runs;
 
 #define ISCSI_NEVER      UINT64_MAX
 #define ISCSI_CDB_MAX    16
@@ -106,6 +107,9 @@ struct iscsi_task {
 	uint32_t itt, cmdsn;
 	uint32_t datasn;     /* next DataSN (reads) or R2TSN (writes) */
 	uint32_t n_received; /* bytes of Data-In from 0 on; but for the holes, they are there */
+	struct runs *runs;   /* bytes that are there, or were sent, in any order; NULL: in order */
+	uint32_t next_off;   /* runs: where the sequence goes on */
+	bool in_sequence;    /* runs: it does */
 	uint32_t n_granted;  /* bytes of the write that may go: immediate, unsolicited, R2T */
 	uint32_t n_sent;     /* bytes of Data-Out put into PDUs */
 	uint8_t n_losses;    /* connections that went while it was on the wire */
@@ -114,6 +118,7 @@ struct iscsi_task {
 	bool answered;       /* its status is here and waits for data */
 	bool reassigned;     /* has come to its connection from another one */
 	bool spoilt;         /* not all of its data can be had: good status does not count */
+	bool acked;          /* part of its data; the target need not have that any more */
 	bool ack_due;        /* a DataACK is owed: ack_ttt, ack_lun */
 	uint8_t n_holes, n_snacks, n_retries;
 	uint32_t statsn, ack_ttt;
@@ -121,7 +126,7 @@ struct iscsi_task {
 	uint64_t snack_ns, retry_ns; /* when to ask, or to send the command, again */
 	struct iscsi_hole {
 		uint32_t sn, n_sn; /* DataSNs */
-		uint32_t off, n;   /* bytes */
+		uint32_t off, n;   /* bytes; 0 with runs: they may be any */
 	} hole[ISCSI_MAX_HOLES];
 	uint64_t deadline_ns;
 	struct iscsi_conn *conn;  /* allegiance */

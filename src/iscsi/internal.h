@@ -4,6 +4,7 @@
  *
  *	session.c   the command queue, CmdSN window, ITTs, events, what survives a connection
  *	task.c      one SCSI command: Data-Out planning, Data-In bookkeeping, completion
+ *	runs.c      which bytes are there, when they may come in any order
  *	tmf.c       timeouts and task management, from ABORT TASK to dropping the connection
  *	policy.c    which connection takes the next command
  *	recovery.c  connections come and go: what becomes of their tasks
@@ -30,6 +31,7 @@
 #include "iscsi/engine.h"
 #include "iscsi/keys.h"
 #include "iscsi/pdu.h"
+#include "iscsi/runs.h"
 
 /* ---- tasks ------------------------------------------------------------- */
 
@@ -63,6 +65,8 @@ int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
 int task_on_data_status(struct iscsi_task *t, const struct pdu *p, const char **why);
 /* It gives up and does not come back. */
 bool task_ends(const struct iscsi_task *t);
+/* A Data-Out has been made of these bytes. */
+void task_sent(struct iscsi_task *t, uint32_t off, uint32_t n);
 int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why);
 int task_on_response(struct iscsi_task *t, const struct pdu *p, const uint8_t *data, size_t n,
 		     const char **why);
@@ -168,6 +172,7 @@ struct iscsi_session {
 	uint32_t cmdsn, expcmdsn, maxcmdsn;
 	struct list pending;       /* in the order in which they get their CmdSN */
 	struct iscsi_task **table; /* cfg.n_tasks entries, by ITT index */
+	struct runs *runs;         /* likewise, if data may come in any order; else NULL */
 	uint32_t *free_itt;        /* stack of ITTs, generation included */
 	uint32_t *last_itt;        /* by ITT index: the last one in use */
 	uint32_t next_seq;
@@ -212,6 +217,8 @@ struct iscsi_task *session_first(struct iscsi_session *s);
  * another connection carries; with recovery, what was sent again may come twice.
  */
 bool session_is_stale(const struct iscsi_session *s, uint32_t itt);
+/* Has this ITT been one of session_next_itt()? */
+bool session_is_other(const struct iscsi_session *s, uint32_t itt);
 struct iscsi_conn *session_working_conn(const struct iscsi_session *s);
 /* Its time begins now. */
 void session_start_clock(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns);
@@ -242,6 +249,8 @@ void session_logged_out(struct iscsi_session *s);
 /* Sends the Logout of a connection that is to leave, when its tasks have ended. */
 void conn_leave(struct iscsi_conn *c);
 void recovery_forget_task(struct iscsi_session *s, const struct iscsi_task *t);
+/* A Logout of that CID is on its way: it would end whoever takes the number now. */
+bool recovery_logs_out(const struct iscsi_session *s, uint16_t cid);
 /* Was this the answer to one of ours? */
 bool recovery_on_logout(struct iscsi_conn *c);
 bool recovery_on_tmf(struct iscsi_conn *c);
@@ -289,6 +298,8 @@ void snack_tick(struct iscsi_session *s, uint64_t now_ns);
 uint64_t snack_deadline_ns(const struct iscsi_session *s);
 /* Part of a read is there: what is to come begins where the first hole did. */
 void snack_cut(struct iscsi_task *t);
+/* Its connection has brought nonsense: what a read has got over it is not to be trusted. */
+void snack_distrust(struct iscsi_task *t);
 /* Aborts the task at the target and queues it anew. */
 void task_start_over(struct iscsi_task *t, const char *why);
 
@@ -297,7 +308,7 @@ void task_start_over(struct iscsi_task *t, const char *why);
 /* What the owner wants; goes out when its turn comes in tmf_sweep(). False: too many wait. */
 bool tmf_want(struct iscsi_session *s, uint8_t function, uint64_t lun, bool asked);
 void tmf_sweep(struct iscsi_session *s, uint64_t now_ns);
-void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns);
+void tmf_on_response(struct iscsi_conn *c, const struct pdu *p);
 void tmf_conn_gone(struct iscsi_session *s, struct iscsi_conn *c);
 void tmf_forget_task(struct iscsi_session *s, const struct iscsi_task *t);
 
@@ -405,6 +416,7 @@ struct iscsi_conn {
 	bool active;      /* for the policy */
 	unsigned weight;  /* for the policy */
 	unsigned n_tasks; /* sent here or waiting in ready */
+	bool garbled;     /* ended because what came makes no sense */
 	bool leaving;     /* no new tasks: it is to be logged out */
 	bool closes_all;  /* its Logout is the session's */
 	uint64_t leave_ns;

@@ -126,8 +126,7 @@ bool iscsi_params_offer_valid(const struct iscsi_params *offer)
 			    : value_of(offer, r) < r->min || value_of(offer, r) > r->max)
 			return false;
 	}
-	return offer->DataPDUInOrder && offer->DataSequenceInOrder &&
-	       offer->FirstBurstLength <= offer->MaxBurstLength;
+	return offer->FirstBurstLength <= offer->MaxBurstLength;
 }
 
 /* ---- text -------------------------------------------------------------- */

@@ -40,7 +40,7 @@ struct iscsi_params {
 	uint32_t MaxBurstLength, FirstBurstLength;     /* 512 … 2^24-1 */
 	uint32_t DefaultTime2Wait, DefaultTime2Retain; /* s, 0 … 3600 */
 	uint32_t MaxOutstandingR2T;                    /* 1 … 65535; at most 8 are used */
-	uint32_t DataPDUInOrder, DataSequenceInOrder;  /* 0 or 1; we always offer 1 */
+	uint32_t DataPDUInOrder, DataSequenceInOrder;  /* 0 or 1 */
 	uint32_t ErrorRecoveryLevel;                   /* 0 … 2 */
 	uint32_t TargetPortalGroupTag;                 /* result only */
 	char TargetAlias[256];                         /* result only */

@@ -164,6 +164,8 @@ static unsigned make_orphans(struct iscsi_session *s, struct iscsi_conn *c, uint
 		if (!t || t->conn != c)
 			continue;
 		task_orphan(t);
+		if (c->garbled)
+			snack_distrust(t);
 		t->loss = loss;
 		n++;
 	}
@@ -265,6 +267,31 @@ void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c)
 }
 
 /* ---- asking the target ------------------------------------------------- */
+
+bool recovery_logs_out(const struct iscsi_session *s, uint16_t cid)
+{
+	for (unsigned i = 0; i < LOSSES_MAX; i++)
+		if (s->loss[i].state == LOSS_LOGOUT && s->loss[i].cid == cid)
+			return true;
+	return false;
+}
+
+/* The CID has a successor already, whose login has ended the lost connection, or will. */
+static bool is_replaced(const struct iscsi_session *s, const struct loss *l)
+{
+	const struct iscsi_conn *c;
+
+	list_for_each (c, &s->conns, node)
+		if (c->state != CONN_DEAD && c->cid == l->cid)
+			return true;
+	return false;
+}
+
+/* Where and whether to ask now; NULL: not yet. */
+static struct iscsi_conn *asks_over(const struct iscsi_session *s, const struct loss *l)
+{
+	return l->state == LOSS_WAITS && is_replaced(s, l) ? NULL : session_working_conn(s);
+}
 
 static void log_out_lost(struct iscsi_session *s, struct loss *l, struct iscsi_conn *via,
 			 uint64_t now_ns)
@@ -518,7 +545,7 @@ static uint64_t due_ns(const struct iscsi_session *s, const struct loss *l)
 {
 	if (l->state == LOSS_NONE)
 		return ISCSI_NEVER;
-	if (l->state == LOSS_WAITS && l->at_ns < l->until_ns && session_working_conn(s))
+	if (l->state == LOSS_WAITS && l->at_ns < l->until_ns && asks_over(s, l))
 		return l->at_ns;
 	if (l->state == LOSS_REASSIGN && !l->via && session_working_conn(s))
 		return 0;
@@ -552,11 +579,12 @@ static void reassign_again(struct iscsi_session *s, struct loss *l, struct iscsi
 
 static void tick(struct iscsi_session *s, struct loss *l, uint64_t now_ns)
 {
-	struct iscsi_conn *via = session_working_conn(s);
+	struct iscsi_conn *via = asks_over(s, l);
 
 	if (l->state == LOSS_NONE)
 		return;
-	if (!has_orphans(s, l)) {
+	/* An answer that is due is waited for, also when nothing depends on it any more. */
+	if (!has_orphans(s, l) && (l->state != LOSS_LOGOUT || now_ns >= l->until_ns)) {
 		l->state = LOSS_NONE;
 		if (!s->n_up && !n_losses(s))
 			session_give_up(s, now_ns, "no connection, and nothing left to recover");

@@ -121,6 +121,13 @@ int session_new(struct iscsi_session **ret_session, const struct iscsi_session_c
 		session_free(s);
 		return -ENOMEM;
 	}
+	if (!cfg->offer.DataPDUInOrder || !cfg->offer.DataSequenceInOrder) {
+		s->runs = calloc(s->cfg.n_tasks, sizeof(*s->runs));
+		if (!s->runs) {
+			session_free(s);
+			return -ENOMEM;
+		}
+	}
 	s->table = calloc(s->cfg.n_tasks, sizeof(*s->table));
 	s->free_itt = calloc(s->cfg.n_tasks, sizeof(*s->free_itt));
 	s->last_itt = calloc(s->cfg.n_tasks, sizeof(*s->last_itt));
@@ -151,6 +158,7 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 	text_fail(s);
 	text_clear(&s->exchange.told);
 	free(s->table);
+	free(s->runs);
 	free(s->free_itt);
 	free(s->last_itt);
 	explicit_bzero(&s->challenges, sizeof(s->challenges));
@@ -235,6 +243,7 @@ void session_take_itt(struct iscsi_session *s, struct iscsi_task *t)
 	t->itt = s->free_itt[--s->n_free_itt];
 	s->table[t->itt % ITT_INDEX] = t;
 	s->last_itt[t->itt % ITT_INDEX] = t->itt;
+	t->runs = s->runs ? &s->runs[t->itt % ITT_INDEX] : NULL;
 	s->n_sent++;
 }
 
@@ -298,6 +307,13 @@ bool session_is_stale(const struct iscsi_session *s, uint32_t itt)
 		return false;
 	/* Generations count up, in 31 bits. */
 	return ((s->last_itt[at] - itt) & ITT_TASK_MASK) < (ITT_TASK_MASK + 1) / 2;
+}
+
+bool session_is_other(const struct iscsi_session *s, uint32_t itt)
+{
+	/* They count up, in 30 bits. */
+	return (itt & ~ITT_OTHER_MASK) == ITT_OTHER &&
+	       ((s->other_itt - 1 - itt) & ITT_OTHER_MASK) < (ITT_OTHER_MASK + 1) / 2;
 }
 
 /* ---- what the owner asks for ------------------------------------------- */

@@ -15,6 +15,9 @@
  *
  * A command that the target does not acknowledge is sent again as it was (§7.2.1).
  *
+ * When data may come in any order it is not known which bytes a lost PDU had: its hole
+ * has a DataSN only, and whatever comes with that number lands where nothing is yet.
+ *
  * Everything is tried a bounded number of times. A task that cannot be helped is
  * aborted and queued anew; a connection that cannot be is dropped.
  */
@@ -85,9 +88,13 @@ static void skip(struct iscsi_task *t, uint32_t n_sn, uint32_t n)
 	uint32_t sn = t->datasn, off = t->n_received;
 
 	t->datasn += n_sn;
-	t->n_received += n;
-	if (!n)
-		return;
+	if (t->runs) {
+		off = n = 0;
+	} else {
+		t->n_received += n;
+		if (!n)
+			return; /* they were empty */
+	}
 	if (last && last->sn + last->n_sn == sn && last->off + last->n == off) {
 		last->n_sn += n_sn;
 		last->n += n;
@@ -106,8 +113,10 @@ static struct iscsi_hole *hole_of(struct iscsi_task *t, const struct pdu *p)
 	for (unsigned i = 0; i < t->n_holes; i++) {
 		struct iscsi_hole *h = &t->hole[i];
 
-		if (h->sn == p->u.data_in.datasn && h->off == p->u.data_in.off &&
-		    (h->n_sn == 1 ? p->n_data == h->n : p->n_data < h->n))
+		if (h->sn != p->u.data_in.datasn)
+			continue;
+		if (t->runs || (h->off == p->u.data_in.off &&
+				(h->n_sn == 1 ? p->n_data == h->n : p->n_data < h->n)))
 			return h;
 	}
 	return NULL;
@@ -117,12 +126,22 @@ static void fill_hole(struct iscsi_task *t, struct iscsi_hole *h, uint32_t n)
 {
 	h->sn++;
 	h->n_sn--;
-	h->off += n;
-	h->n -= n;
+	if (!t->runs) {
+		h->off += n;
+		h->n -= n;
+	}
 	if (h->n_sn)
 		return;
 	t->n_holes--;
 	memmove(h, h + 1, (size_t)(&t->hole[t->n_holes] - h) * sizeof(*h));
+}
+
+/* Can @n_sn PDUs have gone before one at @off? Each has a byte of its own, but for one. */
+static bool may_be_lost(const struct iscsi_task *t, uint32_t n_sn, uint32_t off)
+{
+	if (t->runs)
+		return n_sn <= t->n_data - t->n_received;
+	return off >= t->n_received && off <= t->n_data && n_sn - 1 <= off - t->n_received;
 }
 
 int snack_place(struct iscsi_task *t, const struct pdu *p, const char **why)
@@ -135,7 +154,7 @@ int snack_place(struct iscsi_task *t, const struct pdu *p, const char **why)
 		return hole_of(t, p) ? SNACK_LANDS : SNACK_TWICE;
 	if (sn == t->datasn)
 		return SNACK_LANDS; /* judged as ever */
-	if (off < t->n_received || off > t->n_data || sn - t->datasn > off - t->n_received + 1) {
+	if (!may_be_lost(t, sn - t->datasn, off)) {
 		*why = "DataSN out of order";
 		return -EPROTO;
 	}
@@ -170,6 +189,7 @@ void snack_ack(struct iscsi_task *t, const struct pdu *p)
 	if (!t->ack_due || t->n_holes)
 		return;
 	t->ack_due = false;
+	t->acked = true;
 	ack.ttt = t->ack_ttt;
 	ack.lun = t->ack_lun;
 	conn_send(t->conn, &ack, NULL, 0);
@@ -209,9 +229,41 @@ uint32_t conn_ack_statsn(const struct iscsi_conn *c)
 	return n;
 }
 
+/* What is lost cannot be had again by asking for all from some DataSN on. */
+static void cannot_be_cut(struct iscsi_task *t)
+{
+	t->spoilt = true;
+	if (t->gives_up)
+		return;
+	t->gives_up = true;
+	t->again = !t->once;
+	t->ends_as = ISCSI_TASK_LOST;
+}
+
+void snack_distrust(struct iscsi_task *t)
+{
+	if (t->dir != ISCSI_DIR_READ || !t->datasn)
+		return;
+	if (t->acked) {
+		cannot_be_cut(t);
+		return;
+	}
+	t->datasn = 0;
+	t->n_received = 0;
+	t->n_holes = 0;
+	if (t->runs)
+		t->runs->n = 0;
+}
+
 void snack_cut(struct iscsi_task *t)
 {
-	if (t->n_holes) {
+	t->in_sequence = false;
+	if (t->n_holes && t->runs) {
+		if (t->acked)
+			cannot_be_cut(t);
+		else
+			snack_distrust(t);
+	} else if (t->n_holes) {
 		t->datasn = t->hole[0].sn;
 		t->n_received = t->hole[0].off;
 	}

@@ -9,8 +9,8 @@
  * the command is then sent again, which is safe, where passing on old memory
  * as data is not.
  *
- * We always negotiate DataPDUInOrder and DataSequenceInOrder Yes, so the bytes
- * of a task arrive and leave in order.
+ * Bytes arrive and leave in order, unless DataPDUInOrder or DataSequenceInOrder was
+ * asked for, and negotiated, as No: then t->runs says which are there.
  */
 #include "iscsi/internal.h"
 
@@ -109,6 +109,23 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* Do bytes of this task come, or are they asked for, in any order? */
+static bool any_order(const struct iscsi_task *t, const struct iscsi_params *k)
+{
+	return !k->DataSequenceInOrder || (!k->DataPDUInOrder && t->dir == ISCSI_DIR_READ);
+}
+
+void task_sent(struct iscsi_task *t, uint32_t off, uint32_t n)
+{
+	/* What a recovery R2T asks for has been sent once before. */
+	if (t->runs) {
+		(void)runs_add(t->runs, off, n); /* has room: task_on_r2t() */
+		t->n_sent = runs_bytes(t->runs);
+	} else if (off + n > t->n_sent) {
+		t->n_sent = off + n;
+	}
+}
+
 uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 {
 	const struct iscsi_params *k = &c->params;
@@ -123,8 +140,14 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 	t->n_holes = 0;
 	t->n_snacks = 0;
 	t->spoilt = false;
+	t->acked = false;
 	t->ack_due = false;
+	t->in_sequence = false;
 	t->reassigned = false;
+	if (t->runs && any_order(t, k))
+		t->runs->n = 0;
+	else
+		t->runs = NULL;
 	t->retry_ns = c->now_ns + c->session->cfg.nop_timeout_ns;
 
 	if (t->dir == ISCSI_DIR_WRITE) {
@@ -152,7 +175,7 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 			       .expected_len = t->dir == ISCSI_DIR_NONE ? 0 : t->n_data},
 	};
 	memcpy(p->u.scsi_cmd.cdb, t->cdb, sizeof(t->cdb));
-	t->n_sent = immediate;
+	task_sent(t, 0, immediate);
 	return immediate;
 }
 
@@ -167,6 +190,8 @@ static uint32_t read_bytes(const struct iscsi_task *t)
 {
 	uint32_t n = t->n_received;
 
+	if (t->runs)
+		return runs_first(t->runs);
 	for (unsigned i = 0; i < t->n_holes; i++)
 		n = smaller(n, t->hole[i].off);
 	return n;
@@ -218,6 +243,9 @@ void task_unsend(struct iscsi_task *t)
 {
 	bursts_close(t);
 	list_remove(&t->node);
+	/* What was asked about it was asked about what it is no more. */
+	tmf_forget_task(t->session, t);
+	recovery_forget_task(t->session, t);
 	session_give_itt(t->session, t);
 	forget_answer(t);
 	t->gives_up = false;
@@ -239,32 +267,64 @@ void task_orphan(struct iscsi_task *t)
 
 /* ---- reads ------------------------------------------------------------- */
 
+/*
+ * Any place that nothing has come for yet, as far as the two keys allow (§13.18, §13.19).
+ * When PDUs may be missing, so may those that say where a sequence ends.
+ */
+static const char *check_place(const struct iscsi_task *t, const struct pdu *p)
+{
+	uint32_t off = p->u.data_in.off;
+
+	if (off > t->n_data || p->n_data > t->n_data - off)
+		return "Data-In beyond the buffer";
+	if (runs_overlap(t->runs, off, p->n_data))
+		return "Data-In overlaps what has come";
+	if (t->conn->params.DataPDUInOrder && t->in_sequence && off != t->next_off &&
+	    !conn_recovers(t->conn))
+		return "Data-In leaves a gap in its sequence";
+	return NULL;
+}
+
+static const char *take_place(struct iscsi_task *t, const struct pdu *p)
+{
+	if (!runs_add(t->runs, p->u.data_in.off, p->n_data))
+		return "Data-In in more pieces than are kept track of";
+	t->n_received += p->n_data;
+	t->next_off = p->u.data_in.off + p->n_data;
+	t->in_sequence = !p->final;
+	if (t->conn->params.DataSequenceInOrder && p->final && !conn_recovers(t->conn) &&
+	    runs_first(t->runs) != t->n_received)
+		return "a sequence of Data-In ends with a gap";
+	return NULL;
+}
+
+/* The next bytes. */
+static const char *check_next(const struct iscsi_task *t, const struct pdu *p)
+{
+	if (p->u.data_in.off != t->n_received)
+		return "Data-In leaves a gap or overlaps";
+	if (p->n_data > t->n_data - t->n_received)
+		return "Data-In beyond the buffer";
+	return NULL;
+}
+
 int task_check_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
 {
-	if (t->dir != ISCSI_DIR_READ) {
+	/* What fills a hole: snack_place() has judged it, as far as it is known where it is. */
+	bool fills = conn_recovers(t->conn) && serial_lt(p->u.data_in.datasn, t->datasn);
+
+	*why = NULL;
+	if (t->dir != ISCSI_DIR_READ)
 		*why = "Data-In for a command that reads nothing";
-		return -EPROTO;
-	}
-	/* What fills a hole has been judged: snack_place(). */
-	if (!conn_recovers(t->conn) || !serial_lt(p->u.data_in.datasn, t->datasn)) {
-		if (p->u.data_in.datasn != t->datasn) {
-			*why = "DataSN out of order";
-			return -EPROTO;
-		}
-		if (p->u.data_in.off != t->n_received) {
-			*why = "Data-In leaves a gap or overlaps";
-			return -EPROTO;
-		}
-		if (p->n_data > t->n_data - t->n_received) {
-			*why = "Data-In beyond the buffer";
-			return -EPROTO;
-		}
-	}
-	if (p->u.data_in.has_status && !p->final) {
+	else if (!fills && p->u.data_in.datasn != t->datasn)
+		*why = "DataSN out of order";
+	else if (t->runs)
+		*why = check_place(t, p);
+	else if (!fills)
+		*why = check_next(t, p);
+	if (!*why && p->u.data_in.has_status && !p->final)
 		*why = "status in a Data-In that is not the last";
-		return -EPROTO;
-	}
-	return 0;
+	return *why ? -EPROTO : 0;
 }
 
 /*
@@ -288,13 +348,13 @@ static int check_amount(const struct iscsi_task *t, const char **why)
 	}
 	if (t->response || t->status)
 		return 0;
-	if (t->dir == ISCSI_DIR_READ && t->n_received != expected) {
+	if (t->dir == ISCSI_DIR_READ && (t->n_received != expected || read_bytes(t) != expected)) {
 		*why = t->n_received < expected
 			       ? "good status, but data is missing"
 			       : "good status, but more data than the residual allows";
 		return -EPROTO;
 	}
-	if (t->dir == ISCSI_DIR_WRITE && t->n_sent < expected) {
+	if (t->dir == ISCSI_DIR_WRITE && (t->runs ? runs_first(t->runs) : t->n_sent) < expected) {
 		*why = t->n_granted < expected
 			       ? "good status for a write whose data was not asked for"
 			       : "good status for a write whose data was not sent yet";
@@ -318,10 +378,13 @@ static int conclude(struct iscsi_task *t, uint32_t statsn, const char **why)
 
 int task_on_data_in(struct iscsi_task *t, const struct pdu *p, const char **why)
 {
-	if (!conn_recovers(t->conn) || !snack_landed(t, p)) {
-		t->datasn++;
+	bool next = !conn_recovers(t->conn) || !snack_landed(t, p);
+
+	t->datasn += next;
+	if (t->runs && (*why = take_place(t, p)))
+		return -EPROTO;
+	if (next && !t->runs)
 		t->n_received += p->n_data;
-	}
 	if (p->u.data_in.has_status)
 		return task_on_data_status(t, p, why);
 	if (conn_recovers(t->conn))
@@ -343,13 +406,51 @@ int task_on_data_status(struct iscsi_task *t, const struct pdu *p, const char **
 
 /* ---- writes ------------------------------------------------------------ */
 
+static bool burst_overlaps(const struct iscsi_burst *b, uint32_t off, uint32_t n)
+{
+	return list_linked(&b->node) && off < (uint64_t)b->off + b->n_left &&
+	       b->off < (uint64_t)off + n;
+}
+
+/* Does the R2T ask for what no other has asked for? */
+static bool asks_for_more(const struct iscsi_task *t, uint32_t off, uint32_t n)
+{
+	if (!t->runs)
+		return off == t->n_granted;
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++)
+		if (burst_overlaps(&t->burst[i], off, n))
+			return false;
+	return !runs_overlap(t->runs, off, n);
+}
+
+/* Or, when things may be lost, for what it may ask for again? */
+static bool asks_again(const struct iscsi_task *t, uint32_t off, uint32_t n)
+{
+	if (!conn_recovers(t->conn))
+		return false;
+	/* After a reassignment the target may cut what it still lacks in another way. */
+	return t->runs || (off < t->n_granted && (t->reassigned || n <= t->n_granted - off));
+}
+
+/* The target no longer waits for what it asks for anew (§13.17): it would be too many open. */
+static void bursts_replace(struct iscsi_task *t, uint32_t off, uint32_t n)
+{
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++)
+		if (t->burst[i].ttt != PDU_TAG_NONE && burst_overlaps(&t->burst[i], off, n))
+			list_remove(&t->burst[i].node);
+}
+
+/* Each sequence that is sent is one run more, at the most. */
+static bool has_runs_left(const struct iscsi_task *t)
+{
+	return !t->runs || t->runs->n + bursts_open(t) + 1 < RUNS_MAX;
+}
+
 int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 {
 	const struct iscsi_params *k = &t->conn->params;
 	uint32_t off = p->u.r2t.off, n = p->u.r2t.len;
-	bool recovers = conn_recovers(t->conn), more = off == t->n_granted;
-	/* After a reassignment the target may cut what it still lacks in another way. */
-	uint32_t n_known = t->reassigned ? n : t->n_granted - off;
+	bool recovers = conn_recovers(t->conn), more = asks_for_more(t, off, n);
 
 	if (recovers && t->dir == ISCSI_DIR_WRITE && p->u.r2t.r2tsn != t->datasn &&
 	    !(t->reassigned && serial_lt(p->u.r2t.r2tsn, t->datasn)))
@@ -366,16 +467,24 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 		*why = "R2T length is 0 or above MaxBurstLength";
 	else if (off > t->n_data || n > t->n_data - off)
 		*why = "R2T beyond the expected transfer";
-	else if (!more && !(recovers && off < t->n_granted && n <= n_known))
+	else if (!more && !asks_again(t, off, n))
 		*why = "R2T leaves a gap or overlaps";
-	else if (bursts_open(t) >=
-		 (more ? smaller(k->MaxOutstandingR2T, ISCSI_MAX_R2T) : ISCSI_MAX_R2T))
-		*why = "more R2Ts open than MaxOutstandingR2T";
+	else if (!has_runs_left(t))
+		*why = "R2Ts for more pieces than are kept track of";
 	if (*why)
 		return -EPROTO;
+	if (!more)
+		bursts_replace(t, off, n);
+	if (bursts_open(t) >=
+	    (more ? smaller(k->MaxOutstandingR2T, ISCSI_MAX_R2T) : ISCSI_MAX_R2T)) {
+		*why = "more R2Ts open than MaxOutstandingR2T";
+		return -EPROTO;
+	}
 	if (p->u.r2t.r2tsn == t->datasn)
 		t->datasn++;
-	if (off + n > t->n_granted)
+	if (t->runs)
+		t->n_granted += more ? n : 0;
+	else if (off + n > t->n_granted)
 		t->n_granted = off + n;
 	burst_open(t, p->ttt, off, n);
 	return 0;

@@ -707,7 +707,7 @@ static void unh_login_11_1_a_session_needs_names(void **state)
 	p.cfg.n_tasks = 4097;
 	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
 	peer_init(&p);
-	p.cfg.offer.DataPDUInOrder = 0;
+	p.cfg.offer.DataPDUInOrder = 2;
 	assert_int_equal(session_new(&s, &p.cfg), -EINVAL);
 }
 

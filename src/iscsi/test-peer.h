@@ -153,6 +153,9 @@ void peer_r2t(struct peer *p, uint32_t itt, uint32_t ttt, uint32_t r2tsn, uint32
 	      uint32_t len);
 void peer_ping(struct peer *p, uint32_t ttt, const void *data, size_t n);
 
+void peer_tmf_response(struct peer *p, uint32_t itt, uint8_t response);
+void peer_logout_response(struct peer *p, uint32_t itt, uint8_t response);
+
 /* ---- events ------------------------------------------------------------ */
 
 /* The next event other than a note, or NULL. */

@@ -206,3 +206,23 @@ bool peer_serve_one(struct peer *p)
 	}
 	return true;
 }
+
+void peer_tmf_response(struct peer *p, uint32_t itt, uint8_t response)
+{
+	peer_send(p,
+		  (struct pdu){.opcode = PDU_TMF_RSP,
+			       .final = true,
+			       .itt = itt,
+			       .u.tmf_rsp = {.response = response}},
+		  NULL, 0);
+}
+
+void peer_logout_response(struct peer *p, uint32_t itt, uint8_t response)
+{
+	peer_send(p,
+		  (struct pdu){.opcode = PDU_LOGOUT_RSP,
+			       .final = true,
+			       .itt = itt,
+			       .u.logout_rsp = {.response = response}},
+		  NULL, 0);
+}

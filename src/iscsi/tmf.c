@@ -154,27 +154,66 @@ static bool ends_task(const struct tmf *was, const struct iscsi_task *t)
 }
 
 /*
+ * A command that the target has never had: its connection has gone, or it waits to be
+ * sent again. No reset can have ended it, and its CmdSN has yet to arrive.
+ */
+static bool never_arrived(const struct iscsi_session *s, const struct iscsi_task *t)
+{
+	return !serial_lt(t->cmdsn, s->expcmdsn) &&
+	       (t->state == TASK_ORPHAN || list_linked(&t->node));
+}
+
+static void end_later(struct iscsi_task *t)
+{
+	if (task_ends(t))
+		return;
+	t->gives_up = true;
+	t->again = false;
+	t->ends_as = ISCSI_TASK_CANCELLED;
+}
+
+/*
+ * Data of the old command is on its way into buffers that the new one would fill over
+ * another connection: what came last would count, be it damaged.
+ */
+static struct iscsi_conn *landing_elsewhere(const struct iscsi_session *s,
+					    const struct iscsi_task *t)
+{
+	return s->n_up > 1 && t->conn && t->conn->rx_task == t ? t->conn : NULL;
+}
+
+/*
  * The unit was reset: none of the tasks it had then exists any more at the target.
  * Commands that were sent behind the request (CmdSN from its own on) are not affected.
  */
 static void after_reset(struct iscsi_session *s, const struct tmf *was)
 {
 	struct list back = LIST_INIT(back);
+	struct iscsi_conn *landing = NULL;
 
 	for (unsigned i = 0; i < s->cfg.n_tasks; i++) {
 		struct iscsi_task *t = s->table[i];
 
 		if (!t || !ends_task(was, t) || !serial_lt(t->cmdsn, was->cmdsn))
 			continue;
-		if (task_ends(t)) {
+		if (never_arrived(s, t)) {
+			if (was->told || t->once)
+				end_later(t);
+		} else if (task_ends(t)) {
 			task_finish(t, t->ends_as);
 		} else if (was->told || t->once) {
 			task_finish(t, ISCSI_TASK_CANCELLED);
+		} else if (!landing && (landing = landing_elsewhere(s, t))) {
+			continue; /* there is one segment on its way for each connection */
 		} else {
 			session_requeue(s, &back, t);
 		}
 	}
 	session_queue_first(s, &back);
+	if (landing) {
+		landing->now_ns = was->conn->now_ns;
+		conn_drop(landing, "a reset has ended the command whose data is coming in");
+	}
 }
 
 static void after_abort(struct iscsi_session *s, struct iscsi_task *t)
@@ -189,12 +228,14 @@ static void after_abort(struct iscsi_session *s, struct iscsi_task *t)
 	session_queue_first(s, &back);
 }
 
-void tmf_on_response(struct iscsi_session *s, const struct pdu *p, uint64_t now_ns)
+void tmf_on_response(struct iscsi_conn *c, const struct pdu *p)
 {
+	struct iscsi_session *s = c->session;
 	struct tmf was = s->tmf;
+	uint64_t now_ns = c->now_ns;
 	uint8_t rsp = p->u.tmf_rsp.response;
 
-	if (!was.active || p->itt != was.itt)
+	if (!was.active || was.conn != c || p->itt != was.itt)
 		return; /* the late answer to a function that was given up */
 	if (was.function == TMF_ABORT_TASK && (rsp == TMF_RSP_COMPLETE || rsp == TMF_RSP_NO_TASK)) {
 		s->tmf.active = false;

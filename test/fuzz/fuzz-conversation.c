@@ -377,13 +377,14 @@ static const struct {
 	P("HeaderDigest=CRC32C\0DataDigest=CRC32C\0InitialR2T=No\0ImmediateData=Yes\0"
 	  "FirstBurstLength=4096\0MaxBurstLength=8192"),
 	P("HeaderDigest=CRC32C\0MaxRecvDataSegmentLength=8192\0InitialR2T=Yes"),
-	P("DataDigest=CRC32C\0ImmediateData=No\0InitialR2T=No\0FirstBurstLength=1000"),
+	P("DataDigest=CRC32C\0ImmediateData=No\0InitialR2T=No\0FirstBurstLength=1000\0"
+	  "DataPDUInOrder=No\0DataSequenceInOrder=No"),
 	P("TargetAlias=x\0TargetPortalGroupTag=1\0MaxBurstLength=262144\0MaxOutstandingR2T=2"),
 	P("MaxConnections=1"),
 	P("MaxConnections=3\0ErrorRecoveryLevel=1\0DataDigest=CRC32C\0InitialR2T=Yes\0"
 	  "DefaultTime2Wait=0\0MaxOutstandingR2T=4"),
 	P("MaxConnections=3\0ErrorRecoveryLevel=2\0DataDigest=CRC32C\0DefaultTime2Wait=1\0"
-	  "DefaultTime2Retain=3"),
+	  "DefaultTime2Retain=3\0DataPDUInOrder=No\0DataSequenceInOrder=No"),
 #undef P
 };
 
@@ -744,6 +745,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	iscsi_params_default_offer(&cfg.offer);
 	first = take(&w);
 	w.preset = first & 7;
+	if (w.preset == 3 || w.preset == 7) {
+		cfg.offer.DataPDUInOrder = 0;
+		cfg.offer.DataSequenceInOrder = 0;
+	}
 	if (w.preset >= 6) {
 		cfg.offer.MaxConnections = N_SIDES;
 		cfg.offer.ErrorRecoveryLevel = 2;

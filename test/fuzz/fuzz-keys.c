@@ -54,7 +54,8 @@ static void check_result(const struct iscsi_params *o, const struct iscsi_params
 	assert(p->ErrorRecoveryLevel <= o->ErrorRecoveryLevel);
 	assert(p->InitialR2T >= o->InitialR2T && p->InitialR2T <= 1);
 	assert(p->ImmediateData <= o->ImmediateData);
-	assert(p->DataPDUInOrder == 1 && p->DataSequenceInOrder == 1);
+	assert(p->DataPDUInOrder >= o->DataPDUInOrder && p->DataPDUInOrder <= 1);
+	assert(p->DataSequenceInOrder >= o->DataSequenceInOrder && p->DataSequenceInOrder <= 1);
 	if (!discovery && !(p->InitialR2T && !p->ImmediateData))
 		assert(p->FirstBurstLength <= p->MaxBurstLength);
 }
@@ -88,6 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		offer.FirstBurstLength = 512;
 	offer.MaxConnections = 1 + (data[2] >> 6);
 	offer.ErrorRecoveryLevel = data[0] >> 6 & 1;
+	offer.DataPDUInOrder = ~data[0] >> 4 & 1;
+	offer.DataSequenceInOrder = ~data[0] >> 5 & 1;
 	assert(iscsi_params_offer_valid(&offer));
 	data += 3;
 	n = size - 3;
