@@ -103,17 +103,22 @@ static void json_finish(struct cli *cli, ISDSC_STATUS status, const char *detail
 }
 
 /* How a command, or all of them, are used. */
-static void usage_show(struct cli *cli, const struct command *c)
+static void usage_show(struct cli *cli, const struct command *c, int argc, char **argv)
 {
+	char given[128] = "";
+
+	if (c)
+		command_given(c, argc, argv, given, sizeof(given));
 	if (cli->json) {
 		out_json(cli, "Usage",
 			 c ? json_sprintf("iscsicli %s %s", c->name, c->args) : json_null());
-		return;
-	}
-	if (c)
-		command_print_usage(c);
-	else
+		if (*given)
+			out_json(cli, "Detail", json_string(given));
+	} else if (c) {
+		command_print_usage(c, given);
+	} else {
 		command_print_help();
+	}
 }
 
 static ISDSC_STATUS command_run(struct cli *cli, int argc, char **argv)
@@ -122,29 +127,37 @@ static ISDSC_STATUS command_run(struct cli *cli, int argc, char **argv)
 	ISDSC_STATUS status;
 
 	if (!c || !command_fits(c, argc - 1, argv + 1)) {
-		usage_show(cli, c);
+		usage_show(cli, c, argc - 1, argv + 1);
 		return ERROR_SUCCESS;
 	}
 	if (cli->json)
 		out_json(cli, "Command", json_string(c->name));
 	cli->usage = cli->refused = false;
+	if (cli->wait_s && !command_waits(c))
+		return out_refuse(cli, "--wait is for LoginTarget and QLoginTarget");
 	status = c->run(cli, argc - 1, argv + 1);
 	if (cli->usage) {
-		usage_show(cli, c);
+		usage_show(cli, c, argc - 1, argv + 1);
 		return ERROR_SUCCESS;
 	}
 	return status;
 }
 
-ISDSC_STATUS cli_run(struct cli *cli, int argc, char **argv)
+void cli_end(struct cli *cli, ISDSC_STATUS status)
 {
-	ISDSC_STATUS status = command_run(cli, argc, argv);
 	const char *detail = cli->refused ? "" : iscsidsc_last_detail();
 
 	if (cli->json)
 		json_finish(cli, status, detail);
 	else
 		cli_print_status(cli, status, detail);
+}
+
+ISDSC_STATUS cli_run(struct cli *cli, int argc, char **argv)
+{
+	ISDSC_STATUS status = command_run(cli, argc, argv);
+
+	cli_end(cli, status);
 	return status;
 }
 

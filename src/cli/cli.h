@@ -23,6 +23,7 @@ struct cli {
 	bool refused; /* set with a complaint of our own: the library has nothing to add */
 	bool usage;   /* set by a command: its arguments make no sense, show how they are given */
 	bool show_status; /* --status: the number of the status on the last line */
+	unsigned wait_s;  /* --wait: how long a login may wait for its devices; 0: not */
 	bool show_detail; /* what the library has to say beyond a status is printed */
 };
 
@@ -39,7 +40,12 @@ struct command {
 /* Letter case is ignored. NULL: there is no such command. */
 const struct command *command_find(const char *name);
 bool command_fits(const struct command *c, int argc, char **argv);
-void command_print_usage(const struct command *c);
+/* May be told to wait for devices. */
+bool command_waits(const struct command *c);
+/* How many arguments there were, where they do not fit: "" when they do. */
+void command_given(const struct command *c, int argc, char **argv, char *buf, size_t n_buf);
+/* @given: a line of it, or "". */
+void command_print_usage(const struct command *c, const char *given);
 /* Every command with its arguments. */
 void command_print_help(void);
 
@@ -51,6 +57,8 @@ void command_print_help(void);
  * make no sense, after printing how they are given.
  */
 ISDSC_STATUS cli_run(struct cli *cli, int argc, char **argv);
+/* The end of a command: its status line, or the JSON object. */
+void cli_end(struct cli *cli, ISDSC_STATUS status);
 /* Reads commands until the end of standard input. Return: the status of the last one. */
 ISDSC_STATUS cli_interactive(struct cli *cli);
 /* Exit status of the process: 0, 1 for a status of iSCSI, 2 for one of the system. */
@@ -125,5 +133,10 @@ ISDSC_STATUS cmd_ping(struct cli *cli, int argc, char **argv);
 /* cmd_own.c */
 ISDSC_STATUS cmd_devices(struct cli *cli, int argc, char **argv);
 ISDSC_STATUS cmd_holders(struct cli *cli, int argc, char **argv);
+
+/* cmd_upkeep.c, cmd_watch.c */
+ISDSC_STATUS cmd_rescan(struct cli *cli, int argc, char **argv);
+ISDSC_STATUS cmd_stats(struct cli *cli, int argc, char **argv);
+ISDSC_STATUS cmd_watch(struct cli *cli, int argc, char **argv);
 
 #endif

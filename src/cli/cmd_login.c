@@ -19,6 +19,13 @@ static void id_show(struct cli *cli, const char *words, const char *key,
 	out_json(cli, key, json_id(id));
 }
 
+static void login_show(struct cli *cli, const ISCSI_UNIQUE_SESSION_ID *session,
+		       const ISCSI_UNIQUE_CONNECTION_ID *connection)
+{
+	id_show(cli, "Session Id", "SessionIdentifier", session);
+	id_show(cli, "Connection Id", "ConnectionIdentifier", connection);
+}
+
 /* The 18 arguments and more of both login commands. */
 static ISDSC_STATUS login(struct cli *cli, char **argv, bool persistent)
 {
@@ -44,16 +51,17 @@ static ISDSC_STATUS login(struct cli *cli, char **argv, bool persistent)
 	out(cli, "LoginTarget to %s on %s to %s/%u\n", argv[0],
 	    instance ? instance : "<no init instance>", has_portal ? portal.Address : "<no portal>",
 	    has_portal ? portal.Socket : 0);
+	out_json(cli, "TargetName", json_string(argv[0]));
 	status = LoginIScsiTargetA(argv[0], !value_bool(argv[1], true), instance,
 				   value_number_or(argv[5], ISCSI_ANY_INITIATOR_PORT),
 				   has_portal ? &portal : NULL, value_number(argv[6]), mapping,
 				   &options.options, key.n, (PCHAR)key.p, persistent, &session,
 				   &connection);
-	if (!status && !persistent) {
-		id_show(cli, "Session Id", "SessionIdentifier", &session);
-		id_show(cli, "Connection Id", "ConnectionIdentifier", &connection);
-	}
-	return status;
+	if (status || persistent)
+		return status;
+	login_show(cli, &session, &connection);
+	/* a session for SCSI queries has no devices to wait for */
+	return cli->wait_s && value_bool(argv[1], true) ? devices_wait(cli, &session) : status;
 }
 
 ISDSC_STATUS cmd_login_target(struct cli *cli, int argc, char **argv)
@@ -77,13 +85,13 @@ ISDSC_STATUS cmd_q_login_target(struct cli *cli, int argc, char **argv)
 		status = login_options_quick(cli, argv[1], argv[2], &options);
 	if (status)
 		return status;
+	out_json(cli, "TargetName", json_string(argv[0]));
 	status = LoginIScsiTargetA(argv[0], FALSE, NULL, ISCSI_ANY_INITIATOR_PORT, NULL, 0, NULL,
 				   &options.options, 0, NULL, FALSE, &session, &connection);
-	if (!status) {
-		id_show(cli, "Session Id", "SessionIdentifier", &session);
-		id_show(cli, "Connection Id", "ConnectionIdentifier", &connection);
-	}
-	return status;
+	if (status)
+		return status;
+	login_show(cli, &session, &connection);
+	return cli->wait_s ? devices_wait(cli, &session) : status;
 }
 
 ISDSC_STATUS cmd_logout_target(struct cli *cli, int argc, char **argv)
@@ -98,6 +106,7 @@ ISDSC_STATUS cmd_logout_target(struct cli *cli, int argc, char **argv)
 		return status;
 	out(cli, "Logout Target 0x%llx-0x%llx\n", (unsigned long long)id.AdapterUnique,
 	    (unsigned long long)id.AdapterSpecific);
+	out_json(cli, "SessionIdentifier", json_id(&id));
 	status = LogoutIScsiTarget(&id);
 	if (status == ISDSC_DEVICE_BUSY_ON_SESSION) {
 		detail = strdup(iscsidsc_last_detail());

@@ -12,11 +12,18 @@
 #include "cli/print.h"
 #include "cli/service.h"
 
-#define WHY_BYTES 512
+void own_why(struct cli *cli, char *why)
+{
+	cli->refused = true;
+	text_clean(why);
+	if (cli->json && *why)
+		out_json(cli, "Detail", json_string(why));
+	else if (cli->show_detail && *why)
+		out(cli, "    %s\n", why);
+}
 
-/* The library knows nothing of these calls, so what went wrong is said here. */
-static ISDSC_STATUS own_call(struct cli *cli, const char *method, json_t *params, const char *key,
-			     json_t **ret_list)
+ISDSC_STATUS own_call(struct cli *cli, const char *method, json_t *params, const char *key,
+		      json_t **ret_list)
 {
 	CLEANUP(json_dropp) json_t *reply = NULL;
 	char why[WHY_BYTES];
@@ -25,13 +32,11 @@ static ISDSC_STATUS own_call(struct cli *cli, const char *method, json_t *params
 	cli->refused = true;
 	status = service_call(method, params, &reply, why, sizeof(why));
 	if (status) {
-		text_clean(why);
-		if (cli->json)
-			out_json(cli, "Detail", json_string(why));
-		else if (cli->show_detail && *why)
-			out(cli, "    %s\n", why);
+		own_why(cli, why);
 		return status;
 	}
+	if (!key)
+		return ERROR_SUCCESS;
 	*ret_list = json_incref(json_object_get(reply, key));
 	return json_is_array(*ret_list) ? ERROR_SUCCESS : ISDSC_NON_SPECIFIC_ERROR;
 }
@@ -125,15 +130,14 @@ static void print_size(const struct cli *cli, json_int_t n_bytes, json_int_t blo
 	out(cli, ", blocks of %lld\n", (long long)block_bytes);
 }
 
-/* A peripheral LUN as its number, all else as the 8 bytes that it is. */
-static void print_lun(const struct cli *cli, const char *lun)
+void lun_text(const char *lun, char buf[LUN_TEXT_BYTES])
 {
 	unsigned long long v = strtoull(lun, NULL, 16);
 
 	if (strlen(lun) == 16 && (v >> 62 == 0 || v >> 62 == 1) && (v & 0xffffffffffff) == 0)
-		out(cli, "    %-14s: %llu\n", "LUN", v >> 48 & 0x3fff);
+		snprintf(buf, LUN_TEXT_BYTES, "%llu", v >> 48 & 0x3fff);
 	else
-		out(cli, "    %-14s: %s\n", "LUN", lun);
+		snprintf(buf, LUN_TEXT_BYTES, "%s", lun);
 }
 
 static void print_line(const struct cli *cli, const char *label, const char *text)
@@ -150,14 +154,15 @@ static void print_device(const struct cli *cli, const json_t *d)
 {
 	const char *name = json_text(d, "legacyName");
 	json_t *volume;
-	char unit[256];
+	char unit[256], lun[LUN_TEXT_BYTES];
 	size_t i;
 
 	snprintf(unit, sizeof(unit), "%s %s, serial %s", json_text(d, "vendor"),
 		 json_text(d, "product"), json_text(d, "serial"));
 	out(cli, "%s\n", *name ? name : "(no device yet)");
 	print_line(cli, "Target", json_text(d, "targetName"));
-	print_lun(cli, json_text(d, "lun"));
+	lun_text(json_text(d, "lun"), lun);
+	print_line(cli, "LUN", lun);
 	print_line(cli, "Session", json_text(d, "sessionId"));
 	print_line(cli, "Unit", unit);
 	print_line(cli, "Identity", json_text(d, "unitName"));

@@ -129,7 +129,8 @@ static json_t *json_device(const ISCSI_DEVICE_ON_SESSIONA *d, const json_t *more
 
 	friendly_name(d, more, friendly);
 	return json_pack(
-		"{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o}",
+		"{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, "
+		"s:o}",
 		"InitiatorName", d->InitiatorName, "TargetName", d->TargetName, "ScsiPortNumber",
 		(int)d->ScsiAddress.PortNumber, "ScsiPathId", (int)d->ScsiAddress.PathId,
 		"ScsiTargetId", (int)d->ScsiAddress.TargetId, "ScsiLun", (int)d->ScsiAddress.Lun,
@@ -137,8 +138,10 @@ static json_t *json_device(const ISCSI_DEVICE_ON_SESSIONA *d, const json_t *more
 		d->DeviceInterfaceName, "LegacyName", d->LegacyName, "DeviceTypeName",
 		device_type_word(d), "DeviceType", (json_int_t)d->StorageDeviceNumber.DeviceType,
 		"DeviceNumber", (json_int_t)d->StorageDeviceNumber.DeviceNumber, "PartitionNumber",
-		(json_int_t)d->StorageDeviceNumber.PartitionNumber, "FriendlyName", friendly,
-		"VolumePathNames", volumes ? json_incref(volumes) : json_array());
+		(json_int_t)d->StorageDeviceNumber.PartitionNumber, "DeviceInstance",
+		(json_int_t)d->DeviceInstance, "DeviceDescription", device_description(d),
+		"FriendlyName", friendly, "VolumePathNames",
+		volumes ? json_incref(volumes) : json_array());
 }
 
 static ISDSC_STATUS devices_call(const void *arg, ULONG *size, ULONG *count, void *buffer)
@@ -248,13 +251,14 @@ static ISDSC_STATUS session_show(struct cli *cli, const ISCSI_SESSION_INFOA *s, 
 		status = devices_show(cli, &s->SessionId, &devices);
 	json_array_append_new(
 		list,
-		json_pack("{s:s, s:o, s:o, s:I, s:s, s:s, s:b, s:o, s:o*}", "SessionIdentifier", id,
-			  "InitiatorSideIdentifier", json_bytes(s->ISID, sizeof(s->ISID)),
-			  "TargetSideIdentifier", json_bytes(s->TSID, sizeof(s->TSID)),
-			  "NumberOfConnections", (json_int_t)s->ConnectionCount,
-			  "TargetNodeAddress", text_or_null(s->TargetName), "InitiatorNodeAddress",
-			  text_or_null(s->InitiatorName), "IsConnected", s->ConnectionCount > 0,
-			  "Connections", connections, "Devices", devices));
+		json_pack(
+			"{s:s, s:o, s:o, s:I, s:s, s:s, s:s, s:b, s:o, s:o*}", "SessionIdentifier",
+			id, "InitiatorSideIdentifier", json_bytes(s->ISID, sizeof(s->ISID)),
+			"TargetSideIdentifier", json_bytes(s->TSID, sizeof(s->TSID)),
+			"NumberOfConnections", (json_int_t)s->ConnectionCount, "TargetNodeAddress",
+			text_or_null(s->TargetNodeName), "TargetName", text_or_null(s->TargetName),
+			"InitiatorNodeAddress", text_or_null(s->InitiatorName), "IsConnected",
+			s->ConnectionCount > 0, "Connections", connections, "Devices", devices));
 	return status;
 }
 

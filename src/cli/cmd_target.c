@@ -158,8 +158,10 @@ static void show_options(struct cli *cli, const struct info_item *item, const vo
 {
 	const ISCSI_LOGIN_OPTIONS *o = p;
 
-	if (n < sizeof(*o))
+	if (n < sizeof(*o)) {
+		out_json(cli, item->key, json_null());
 		return;
+	}
 	print_login_options(cli, o);
 	out_json(cli, item->key, json_login_options(o));
 }
@@ -168,8 +170,10 @@ static void show_mapping(struct cli *cli, const struct info_item *item, const vo
 {
 	const ISCSI_TARGET_MAPPINGA *m = p;
 
-	if (n < sizeof(*m))
+	if (n < sizeof(*m)) {
+		out_json(cli, item->key, json_null());
 		return;
+	}
 	print_mapping(cli, m);
 	out_json(cli, item->key, json_mapping(m));
 }
@@ -183,6 +187,14 @@ static const struct info_item items[] = {
 	{LoginOptions, "Login Options", "LoginOptions", show_options},
 	{PersistentTargetMappings, "Target Mappings", "Mappings", show_mapping},
 };
+
+static void item_failed(struct cli *cli, const struct info_item *item, ISDSC_STATUS status)
+{
+	out(cli, "    %s Failed : %s\n", item->name, iscsidsc_strerror(status));
+	out_json(cli, item->key,
+		 json_pack("{s:I, s:s}", "Status", (json_int_t)status, "Message",
+			   iscsidsc_strerror(status)));
+}
 
 /* What one mechanism told; an item that cannot be had is said in its place. */
 static ISDSC_STATUS mechanism_show(struct cli *cli, char *target, char *mechanism)
@@ -198,7 +210,7 @@ static ISDSC_STATUS mechanism_show(struct cli *cli, char *target, char *mechanis
 		if (status == ERROR_CALL_NOT_IMPLEMENTED || status == ISDSC_SERVICE_NOT_RUNNING)
 			return status;
 		if (status)
-			out(cli, "    %s Failed : %s\n", items[i].name, iscsidsc_strerror(status));
+			item_failed(cli, &items[i], status);
 		else
 			items[i].show(cli, &items[i], buffer, n);
 	}
@@ -217,6 +229,7 @@ static ISDSC_STATUS mechanisms_show(struct cli *cli, char *target)
 	if (status)
 		return status;
 	list = json_array();
+	out_json(cli, "TargetName", json_string(target));
 	out(cli, "Get Target information for %s discovered by <all mechanisms>\n", target);
 	if (name_next(names, NULL))
 		out(cli, "    Discovery Mechanisms :\n");
@@ -231,14 +244,45 @@ static ISDSC_STATUS mechanisms_show(struct cli *cli, char *target)
 	return ERROR_SUCCESS;
 }
 
+static size_t trimmed(const char *text)
+{
+	size_t n = strlen(text);
+
+	while (n > 0 && text[n - 1] == ' ')
+		n--;
+	return n;
+}
+
+/* As the listing has it: what a script cuts out of a line often lacks the blank at its end. */
+static char *mechanism_known(char *target, char *given)
+{
+	struct info_call call = {target, NULL, DiscoveryMechanisms};
+	CLEANUP(freep) void *names = NULL;
+	size_t n = trimmed(given);
+	ULONG count;
+
+	(void)list_get(info_get, &call, 1, 0, &names, &count);
+	for (const char *name = name_next(names, NULL); name; name = name_next(names, name)) {
+		if (trimmed(name) == n && memcmp(name, given, n) == 0)
+			return strdup(name);
+	}
+	return strdup(given);
+}
+
 ISDSC_STATUS cmd_target_info(struct cli *cli, int argc, char **argv)
 {
+	CLEANUP(freep) char *mechanism = NULL;
 	ISDSC_STATUS status;
 
 	if (argc == 1 || value_is_any(argv[1]))
 		return mechanisms_show(cli, argv[0]);
+	mechanism = mechanism_known(argv[0], argv[1]);
+	if (!mechanism)
+		return ERROR_NOT_ENOUGH_MEMORY;
+	out_json(cli, "TargetName", json_string(argv[0]));
 	out(cli, "Get Target information for %s discovered by \"%s\"\n", argv[0], argv[1]);
-	status = mechanism_show(cli, argv[0], argv[1]);
+	out_json(cli, "DiscoveryMechanism", json_string(mechanism));
+	status = mechanism_show(cli, argv[0], mechanism);
 	out(cli, "\n");
 	return status;
 }

@@ -152,6 +152,9 @@ static const struct command commands[] = {
 	/* Ours. */
 	{"Devices", 0, 0, "", "    Shows every device with its unit, size, state and mount points. (iscsidsc only)\n", cmd_devices, NULL},
 	{"Holders", 0, 1, "[SessionId or device]", "    Shows who uses the devices: what LogoutTarget would be refused for. (iscsidsc only)\n", cmd_holders, NULL},
+	{"Rescan", 0, 1, "[SessionId]", "    Asks the targets which units they have now, and how large they are. (iscsidsc only)\n", cmd_rescan, NULL},
+	{"Stats", 0, 1, "[SessionId]", "    Shows what was counted for sessions, connections and devices. (iscsidsc only)\n", cmd_stats, NULL},
+	{"Watch", 0, 0, "", "    Shows what happens, a line for each event, until it is interrupted. (iscsidsc only)\n", cmd_watch, NULL},
 };
 /* clang-format on */
 
@@ -181,10 +184,35 @@ static void print_numbers(void)
 	printf("Numbers are decimal unless they begin with 0x.\n\n");
 }
 
-void command_print_usage(const struct command *c)
+bool command_waits(const struct command *c)
+{
+	return c->run == cmd_login_target || c->run == cmd_q_login_target;
+}
+
+/* A number too many before the count of mappings makes another argument that count. */
+void command_given(const struct command *c, int argc, char **argv, char *buf, size_t n_buf)
+{
+	int n_before = c->fits == add_target_fits ? 16 : c->fits == login_target_fits ? 18 : 0;
+	int n;
+
+	snprintf(buf, n_buf, "%s", "");
+	if (command_fits(c, argc, argv))
+		return;
+	n = snprintf(buf, n_buf, "Given: %d argument%s", argc, argc == 1 ? "" : "s");
+	/* not what it says: in a wrong place it may be a secret */
+	if (n_before && argc >= n_before)
+		snprintf(buf + n, n_buf - (size_t)n,
+			 "; number %d is the Mapping Count, and four belong to each mapping",
+			 n_before);
+}
+
+void command_print_usage(const struct command *c, const char *given)
 {
 	print_synopsis(c);
-	printf("\n%s\n", c->help);
+	printf("\n%s", c->help);
+	if (*given)
+		printf("    %s\n", given);
+	printf("\n");
 	print_numbers();
 }
 
@@ -196,6 +224,9 @@ void command_print_help(void)
 	}
 	printf("A command alone, with a wrong number of arguments, explains them.\n"
 	       "iscsicli --json ... prints the result as JSON, --status the number of the "
-	       "status.\n\n");
+	       "status.\n"
+	       "iscsicli --wait LoginTarget ... waits for the devices, --secret-file <file> reads "
+	       "a secret\n"
+	       "that is given as -.\n\n");
 	print_numbers();
 }

@@ -117,10 +117,14 @@ void print_mapping(const struct cli *cli, const ISCSI_TARGET_MAPPINGA *m)
 	char id[ID_TEXT_BYTES];
 
 	id_format(&m->SessionId, id);
-	out(cli, "    %-23s: %s\n", "Session Id", id);
-	out(cli, "    %-23s: %s\n", "Target Name", m->TargetName);
-	out(cli, "    %-23s: %s\n", "Initiator", m->InitiatorName);
-	out(cli, "    %-23s: %s\n", "Initiator Scsi Device", m->OSDeviceName);
+	if (m->SessionId.AdapterUnique || m->SessionId.AdapterSpecific)
+		out(cli, "    %-23s: %s\n", "Session Id", id);
+	if (m->TargetName[0])
+		out(cli, "    %-23s: %s\n", "Target Name", m->TargetName);
+	if (m->InitiatorName[0])
+		out(cli, "    %-23s: %s\n", "Initiator", m->InitiatorName);
+	if (m->OSDeviceName[0])
+		out(cli, "    %-23s: %s\n", "Initiator Scsi Device", m->OSDeviceName);
 	out(cli, "    %-23s: %x\n", "Initiator Bus", m->OSBusNumber);
 	out(cli, "    %-23s: %x\n", "Initiator Target Id", m->OSTargetNumber);
 	for (ULONG i = 0; i < m->LUNCount; i++)

@@ -13,6 +13,10 @@ void print_security_flags(const struct cli *cli, int n_indent, ISCSI_SECURITY_FL
 void print_login_options(const struct cli *cli, const ISCSI_LOGIN_OPTIONS *o);
 /* "<Any Port>" for the number that means it. */
 void print_port_number(const struct cli *cli, int n_width, ULONG port);
+/*
+ * One that is only asked for has no session and no names yet: no line for them, as scripts count
+ * those with "Session Id" and "Target Name".
+ */
 void print_mapping(const struct cli *cli, const ISCSI_TARGET_MAPPINGA *m);
 
 json_t *json_login_options(const ISCSI_LOGIN_OPTIONS *o);
