@@ -126,12 +126,12 @@ static ISDSC_STATUS command_run(struct cli *cli, int argc, char **argv)
 	const struct command *c = command_find(argv[0]);
 	ISDSC_STATUS status;
 
+	if (c)
+		out_json(cli, "Command", json_string(c->name));
 	if (!c || !command_fits(c, argc - 1, argv + 1)) {
 		usage_show(cli, c, argc - 1, argv + 1);
 		return ERROR_SUCCESS;
 	}
-	if (cli->json)
-		out_json(cli, "Command", json_string(c->name));
 	cli->usage = cli->refused = false;
 	if (cli->wait_s && !command_waits(c))
 		return out_refuse(cli, "--wait is for LoginTarget and QLoginTarget");
