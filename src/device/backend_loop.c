@@ -3,62 +3,39 @@
  * Backend loop: /dev/loopN on a hidden FUSE file
  *
  * Nobody but the kernel's loop driver ever has the file open: its gate is closed
- * for good once the device is attached. The users of the block device are kept
- * out by an exclusive claim of the whole disk, which also keeps others from
- * claiming a partition; opens without O_EXCL cannot be kept out, and are noticed
- * when the device is detached.
- *
- * While the gate is open the process has no descriptor of the device: then the last
- * close by its users has the meaning it has for any disk, which is that the kernel
- * writes its cache back and forgets it.
+ * for good once the device is attached. The gate of the block device is blockdev.h's;
+ * who opens it without O_EXCL all the same is noticed when the device is detached.
  *
  * What may do I/O on the device is done apart (apart.h).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "device/apart.h"
 #include "device/backend_private.h"
+#include "device/blockdev.h"
 #include "device/privilege.h"
 #include "device/sysblock.h"
 #include "io/loop.h"
 
 #define MAX_SECTORS_KB 1024 /* of one FUSE request */
 #define START_NS       (60 * NS_PER_S)
-#define PROBER_NS      (500 * NS_PER_MS) /* patience with those who only look, like udev */
-#define CLOSE_NS       (60 * NS_PER_S)   /* a close with nothing to write back takes no time */
-#define STEP_NS        (10 * NS_PER_MS)
 #define LET_GO_NS      (2 * NS_PER_S) /* for the kernel, once there is no way back */
 
 struct blk_dev {
 	struct fuse_file *file;
 	char *dir;
-	char name[32]; /* "loop0" */
-	char path[40];
-	dev_t devno;
+	struct blockdev block;
 	uint64_t max_sectors_kb; /* as it was before us; 0: not known */
 	bool read_only;
-	bool is_detached;     /* stop() has got that far */
-	pthread_mutex_t lock; /* the members below */
-	int gate_fd;          /* the exclusive claim; -1: gate open */
-	bool was_claimed;     /* close_gate() found somebody else's, and nobody has asked whose */
+	bool is_detached; /* stop() has got that far */
 };
-
-static void nap(void)
-{
-	const struct timespec ts = {.tv_nsec = (long)STEP_NS};
-
-	nanosleep(&ts, NULL);
-}
 
 static int loop_probe(bool user_mode, char *why, size_t n)
 {
@@ -78,54 +55,11 @@ static bool is_attached(const struct blk_dev *d)
 {
 	char backing[PATH_MAX];
 
-	if (d->is_detached || sys_loop_backing(d->name, backing, sizeof(backing)) < 0)
+	if (d->is_detached || sys_loop_backing(d->block.name, backing, sizeof(backing)) < 0)
 		return false;
 	/* The path is short when somebody unmounted our file system lazily. */
 	return strcmp(backing, fuse_file_path(d->file)) == 0 ||
 	       (strcmp(backing, "/disk") == 0 && fuse_file_n_opens(d->file) > 0);
-}
-
-/* ---- gate ------------------------------------------------------------------------ */
-
-static int gate_fd(struct blk_dev *d)
-{
-	int fd;
-
-	pthread_mutex_lock(&d->lock);
-	fd = d->gate_fd;
-	pthread_mutex_unlock(&d->lock);
-	return fd;
-}
-
-/* What it was before. */
-static bool set_claimed(struct blk_dev *d, bool claimed)
-{
-	bool before;
-
-	pthread_mutex_lock(&d->lock);
-	before = d->was_claimed;
-	d->was_claimed = claimed;
-	pthread_mutex_unlock(&d->lock);
-	return before;
-}
-
-static int nothing_apart(void *arg)
-{
-	return 0;
-}
-
-/* Apart, as the last close of a device writes its cache back. */
-static void close_claim(struct blk_dev *d)
-{
-	char none = 0;
-	struct apart a = {
-		.run = nothing_apart, .arg = &none, .n_arg = sizeof(none), .fd = -1, .give = true};
-
-	pthread_mutex_lock(&d->lock);
-	a.fd = TAKE_FD(d->gate_fd);
-	pthread_mutex_unlock(&d->lock);
-	if (a.fd >= 0)
-		(void)apart_run(&a, clock_now_ns() + CLOSE_NS);
 }
 
 /* ---- start ------------------------------------------------------------------- */
@@ -150,18 +84,7 @@ static void reset_number(const struct blk_dev *d, int fd)
 {
 	(void)priv_block_set_read_only(fd, false);
 	if (d->max_sectors_kb > 0)
-		(void)priv_queue_limit(d->name, "max_sectors_kb", d->max_sectors_kb);
-}
-
-/* Where /dev is not kept by the kernel somebody has to make the nodes. */
-static void make_partition_nodes(const struct blk_dev *d)
-{
-	CLEANUP(sys_blocks_clear) struct sys_blocks b = {0};
-
-	if (sys_blocks_load(&b, d->devno) < 0)
-		return;
-	for (size_t k = 1; k < b.n; k++)
-		(void)priv_block_node(b.v[k].name, b.v[k].devno);
+		(void)priv_queue_limit(d->block.name, "max_sectors_kb", d->max_sectors_kb);
 }
 
 struct attach_step {
@@ -212,12 +135,10 @@ static int attach(struct blk_dev *d, const struct blk_dev_cfg *cfg)
 	r = apart_run(&a, clock_now_ns() + START_NS);
 	if (r)
 		return r;
-	strcpy(d->name, s.name);
-	snprintf(d->path, sizeof(d->path), "/dev/%s", d->name);
-	d->devno = s.devno;
+	blockdev_set(&d->block, s.name, s.devno);
 	d->max_sectors_kb = s.max_sectors_kb;
 	d->read_only = cfg->limits.read_only;
-	make_partition_nodes(d);
+	blockdev_make_nodes(&d->block);
 	return 0;
 }
 
@@ -227,9 +148,8 @@ static struct blk_dev *loop_free_dev(struct blk_dev *d)
 {
 	if (!d)
 		return NULL;
-	close_claim(d);
+	blockdev_destroy(&d->block);
 	fuse_file_free(d->file);
-	pthread_mutex_destroy(&d->lock);
 	free(d->dir);
 	free(d);
 	return NULL;
@@ -242,8 +162,7 @@ static int loop_start(struct blk_dev **ret_dev, const struct blk_dev_cfg *cfg)
 
 	if (!d)
 		return -ENOMEM;
-	pthread_mutex_init(&d->lock, NULL);
-	d->gate_fd = -1;
+	blockdev_init(&d->block);
 	r = cfg->user_mode ? -EPERM : backend_serve(&d->file, &d->dir, cfg, true);
 	if (r == 0) {
 		r = attach(d, cfg);
@@ -260,42 +179,27 @@ static int loop_start(struct blk_dev **ret_dev, const struct blk_dev_cfg *cfg)
 
 static const char *loop_path(const struct blk_dev *d)
 {
-	return d->path;
+	return d->block.path;
 }
 
 static dev_t loop_devno(const struct blk_dev *d)
 {
-	return d->devno;
+	return d->block.devno;
 }
 
 static int loop_close_gate(struct blk_dev *d)
 {
-	const uint64_t until_ns = clock_now_ns() + PROBER_NS;
-	int fd;
+	int r;
 
-	if (gate_fd(d) >= 0 || !is_attached(d))
+	if (!is_attached(d))
 		return 0;
-	/* For reading: closing it does not look like a change to those who watch. */
-	fd = priv_block_open(d->name, d->devno, O_RDONLY | O_EXCL);
-	(void)set_claimed(d, fd == -EBUSY);
-	if (fd < 0)
-		return fd == -ENXIO && !is_attached(d) ? 0 : fd;
-	/*
-	 * Whoever looks at every new disk takes this lock first, and stays away while we
-	 * have it. Others need not care, so it is no reason to refuse.
-	 */
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
-	       clock_now_ns() < until_ns)
-		nap();
-	pthread_mutex_lock(&d->lock);
-	d->gate_fd = fd;
-	pthread_mutex_unlock(&d->lock);
-	return 0;
+	r = blockdev_close_gate(&d->block);
+	return r == -ENXIO && !is_attached(d) ? 0 : r;
 }
 
 static void loop_open_gate(struct blk_dev *d)
 {
-	close_claim(d);
+	blockdev_open_gate(&d->block);
 }
 
 /* A step on the device that its argument names. */
@@ -314,52 +218,9 @@ static int run_step(const struct blk_dev *d, int (*run)(void *arg), int fd, bool
 	return apart_run(&a, deadline_ns);
 }
 
-/* Without a claim of its own, which for that moment would keep others from theirs. */
 static int loop_holders(struct blk_dev *d, struct holders *h)
 {
-	const bool was_claimed = set_claimed(d, false);
-	const size_t n_before = h->n;
-	struct holder one = {.kind = HOLDER_EXCLUSIVE};
-	int r;
-
-	if (!is_attached(d))
-		return 0;
-	r = holders_scan_block(h, d->devno, getpid());
-	if (r || h->n > n_before || !was_claimed)
-		return r;
-	snprintf(one.device, sizeof(one.device), "%s", d->path);
-	return holders_add(h, &one);
-}
-
-/* ---- flush ------------------------------------------------------------------------ */
-
-static int flush_block(const struct sys_block *b, bool may_be_gone)
-{
-	CLEANUP(closep) int fd = priv_block_open(b->name, b->devno, O_RDONLY);
-
-	if (fd < 0)
-		return may_be_gone && (fd == -ENOENT || fd == -ENXIO) ? 0 : fd;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
-static int flush_partition(void *arg, const struct sys_block *b)
-{
-	const struct sys_block *disk = arg;
-
-	return b->devno == disk->devno ? 0 : flush_block(b, true);
-}
-
-/* Disk and partitions have a cache each. Partitions first: the disk's flush covers what they wrote.
- */
-static int flush_apart(void *arg)
-{
-	const struct blk_dev *d = ((const struct dev_step *)arg)->d;
-	struct sys_block disk = {.devno = d->devno};
-	int r;
-
-	snprintf(disk.name, sizeof(disk.name), "%s", d->name);
-	r = sys_blocks_each(d->devno, flush_partition, &disk);
-	return r ? r : flush_block(&disk, false);
+	return is_attached(d) ? blockdev_holders(&d->block, h) : 0;
 }
 
 static int loop_flush(struct blk_dev *d)
@@ -368,20 +229,12 @@ static int loop_flush(struct blk_dev *d)
 	int r = 0;
 
 	if (is_attached(d))
-		r = run_step(d, flush_apart, -1, false, deadline_ns);
+		r = blockdev_flush(&d->block, deadline_ns);
 	/* A write-protected device has no flush of its own. */
 	return r ? r : fuse_file_flush(d->file, deadline_ns);
 }
 
 /* ---- stop ------------------------------------------------------------------------- */
-
-/* The claim, when there is one; else a descriptor of the step's own. */
-static int step_fd(const struct dev_step *s)
-{
-	if (s->d->gate_fd >= 0)
-		return APART_FD;
-	return priv_block_open(s->d->name, s->d->devno, O_RDONLY | (s->force ? 0 : O_EXCL));
-}
 
 /*
  * Nothing may be written between the last flush and the detaching, by someone who
@@ -391,7 +244,7 @@ static int step_fd(const struct dev_step *s)
 static int detach_apart(void *arg)
 {
 	const struct dev_step *s = arg;
-	const int fd = step_fd(s);
+	const int fd = blockdev_step_fd(&s->d->block, s->force);
 	int r;
 
 	if (fd < 0)
@@ -415,7 +268,7 @@ static int detach_apart(void *arg)
 static int detach_later_apart(void *arg)
 {
 	const struct dev_step *s = arg;
-	const int fd = step_fd(s);
+	const int fd = blockdev_step_fd(&s->d->block, s->force);
 
 	if (fd < 0)
 		return fd;
@@ -427,28 +280,30 @@ static int detach_later_apart(void *arg)
 static int detach_once(struct blk_dev *d, bool force, uint64_t deadline_ns)
 {
 	CLEANUP(holders_clear) struct holders h = {0};
-	int r = holders_scan_block(&h, d->devno, getpid());
+	int r = holders_scan_block(&h, d->block.devno, getpid());
 
 	if (r == 0 && h.n > 0)
 		r = -EBUSY;
-	return r ? r : run_step(d, detach_apart, gate_fd(d), force, deadline_ns);
+	return r ? r : run_step(d, detach_apart, blockdev_gate_fd(&d->block), force, deadline_ns);
 }
 
 static int detach(struct blk_dev *d, bool force, uint64_t deadline_ns)
 {
 	const uint64_t now_ns = clock_now_ns();
-	const uint64_t patience_ns =
-		deadline_ns < now_ns + PROBER_NS ? deadline_ns : now_ns + PROBER_NS;
+	const uint64_t patience_ns = deadline_ns < now_ns + BLOCKDEV_PROBER_NS
+					     ? deadline_ns
+					     : now_ns + BLOCKDEV_PROBER_NS;
 	int r;
 
-	if (!d->devno || !is_attached(d))
+	if (!d->block.devno || !is_attached(d))
 		return 0;
 	while ((r = detach_once(d, force, deadline_ns)) == -EBUSY && clock_now_ns() < patience_ns)
-		nap();
+		blockdev_nap();
 	if (r && r != -ENXIO && force) {
 		/* From here their I/O fails, and the device goes with its last user. */
 		fuse_file_abort(d->file);
-		r = run_step(d, detach_later_apart, gate_fd(d), true, clock_now_ns() + CLOSE_NS);
+		r = run_step(d, detach_later_apart, blockdev_gate_fd(&d->block), true,
+			     clock_now_ns() + BLOCKDEV_CLOSE_NS);
 	}
 	return r == -ENXIO ? 0 : r;
 }
@@ -461,7 +316,7 @@ static int stop_file(struct blk_dev *d, bool force, uint64_t deadline_ns)
 
 	if (deadline_ns < least_ns)
 		deadline_ns = least_ns;
-	close_claim(d); /* the close that ends the device */
+	blockdev_open_gate(&d->block); /* the close that ends the device */
 	/* The driver lets go of the file when that is done. */
 	if (!fuse_file_failed(d->file) && fuse_file_wait_closed(d->file, deadline_ns) < 0 && !force)
 		return -ETIMEDOUT;
@@ -487,7 +342,7 @@ static int loop_stop_dev(struct blk_dev *d, bool force, int timeout_ms)
 static int change_apart(void *arg)
 {
 	const struct dev_step *s = arg;
-	CLEANUP(closep) int fd = priv_block_open(s->d->name, s->d->devno, O_RDONLY);
+	CLEANUP(closep) int fd = priv_block_open(s->d->block.name, s->d->block.devno, O_RDONLY);
 	int r;
 
 	if (fd < 0)
@@ -496,7 +351,7 @@ static int change_apart(void *arg)
 	if (r == 0)
 		r = priv_block_set_read_only(fd, s->limits.read_only);
 	if (r == 0)
-		set_queue_limits(s->d->name, &s->limits);
+		set_queue_limits(s->d->block.name, &s->limits);
 	return r;
 }
 
@@ -515,7 +370,7 @@ static int loop_changed(struct blk_dev *d, const struct blk_limits *limits)
 	if (r)
 		return r;
 	d->read_only = limits->read_only;
-	make_partition_nodes(d);
+	blockdev_make_nodes(&d->block);
 	return 0;
 }
 
