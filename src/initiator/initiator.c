@@ -513,7 +513,8 @@ int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg)
 	int r;
 
 	if (!cfg->loop || !cfg->ops || !cfg->ops->up || !cfg->ops->failed || !cfg->ops->closed ||
-	    cfg->n_addrs == 0 || cfg->n_addrs > INITIATOR_MAX_ADDRS || n_commands > 4096)
+	    cfg->n_addrs == 0 || cfg->n_addrs > INITIATOR_MAX_ADDRS || n_commands > 4096 ||
+	    cfg->paths.n > ARRAY_SIZE(cfg->paths.v))
 		return -EINVAL;
 	i = calloc(1, sizeof(*i));
 	if (!i)
@@ -522,6 +523,7 @@ int initiator_new(struct initiator **ret, const struct initiator_cfg *cfg)
 	i->ops = cfg->ops;
 	i->user = cfg->user;
 	i->discovery = session.discovery;
+	i->paths = cfg->paths;
 	i->connect_timeout_ns = DEFAULT_NS(cfg->connect_timeout_ns, 5 * NS_PER_S);
 	i->first_login_timeout_ns = DEFAULT_NS(cfg->first_login_timeout_ns, 30 * NS_PER_S);
 	i->hold_ns = DEFAULT_NS(cfg->hold_ns, 60 * NS_PER_S);

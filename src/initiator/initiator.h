@@ -41,6 +41,7 @@ struct initiator;
 
 #define INITIATOR_MAX_ADDRS       16
 #define INITIATOR_MAX_CONNECTIONS 32 /* of one session */
+#define INITIATOR_MAX_PATHS       16 /* portals in a list of preferences */
 
 enum initiator_state {
 	INITIATOR_NEW,
@@ -96,11 +97,25 @@ struct initiator_ops {
 	void (*closed)(void *user);
 };
 
+/* What session.policy is to think of connections, by the address that they lead to. */
+struct initiator_path {
+	struct tcp_addr addr;
+	bool inactive; /* used when no other one is left */
+	unsigned weight;
+};
+
+struct initiator_paths {
+	struct initiator_path v[2 * INITIATOR_MAX_PATHS];
+	unsigned n;
+	struct initiator_path others; /* of all other addresses */
+};
+
 struct initiator_cfg {
 	struct loop *loop;
 	struct iscsi_session_cfg session;          /* copied with its strings */
 	struct tcp_addr addr[INITIATOR_MAX_ADDRS]; /* tried in this order, each time */
 	unsigned n_addrs;
+	struct initiator_paths paths;        /* zero: all connections are alike */
 	uint64_t connect_timeout_ns;         /* each address; 0: 5 s */
 	uint64_t first_login_timeout_ns;     /* all of the first login; 0: 30 s */
 	uint64_t hold_ns;                    /* 0: 60 s */

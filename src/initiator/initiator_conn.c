@@ -130,15 +130,25 @@ static uint16_t next_cid(const struct initiator *i)
 	return cid;
 }
 
+static const struct initiator_path *path_to(const struct initiator *i, const struct tcp_addr *addr)
+{
+	for (unsigned k = 0; k < i->paths.n; k++)
+		if (tcp_addr_equal(&i->paths.v[k].addr, addr))
+			return &i->paths.v[k];
+	return &i->paths.others;
+}
+
 static int conn_make(struct link *l)
 {
 	struct initiator *i = l->i;
+	const struct initiator_path *path = path_to(i, &l->peer);
 	uint16_t cid = session_is_up(i) ? next_cid(i) : FIRST_CID;
 	int r = conn_new(&l->conn, i->session, cid);
 
 	if (r)
 		return r;
 	i->last_cid = cid;
+	conn_set_path(l->conn, !path->inactive, path->weight);
 	conn_set_digests(l->conn, l->has_header_digest ? (int)l->header_digest : -1,
 			 l->has_data_digest ? (int)l->data_digest : -1);
 	return 0;

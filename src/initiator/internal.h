@@ -103,6 +103,7 @@ struct initiator {
 	uint64_t connect_timeout_ns, first_login_timeout_ns, login_timeout_ns, logout_timeout_ns;
 	uint64_t task_timeout_ns, hold_ns, retry_min_ns, retry_max_ns;
 	bool discovery;
+	struct initiator_paths paths;
 
 	struct iscsi_session *session;
 	enum initiator_state state;

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/name.h"
 #include "io/loop.h"
+#include "service/preference.h"
 #include "service/reactor.h"
 
 #define SECTION_MAX 260
@@ -32,6 +33,8 @@ enum key_kind {
 	KEY_LEVEL,
 	KEY_POLICY,
 	KEY_OCTAL,
+	KEY_PORTALS, /* a list: the value is its number */
+	KEY_WEIGHTS,
 };
 
 enum key_scope {
@@ -101,6 +104,8 @@ static const struct key_row keys[] = {
 	{"DataDigest", SCOPE_SESSION, KEY_DIGEST, T(data_digest), 0, 0, ISCSI_OFFER_NONE_CRC32C},
 	{"connection_policy", SCOPE_SESSION, KEY_POLICY, T(connection_policy), 0, 0,
 	 ISCSI_POLICY_ROUND_ROBIN},
+	{"preferred_portals", SCOPE_SESSION, KEY_PORTALS, T(preferred_portals), 0, 0, 0},
+	{"portal_weights", SCOPE_SESSION, KEY_WEIGHTS, T(portal_weights), 0, 0, 0},
 	{"InitialR2T", SCOPE_SESSION, KEY_BOOL, T(initial_r2t), 0, 1, 0},
 	{"ImmediateData", SCOPE_SESSION, KEY_BOOL, T(immediate_data), 0, 1, 1},
 	{"FirstBurstLength", SCOPE_SESSION, KEY_SIZE, T(first_burst), 512, 16777215, 262144},
@@ -187,9 +192,11 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 {
 	static const char *const bools[] = {"yes", "no", "true", "false", "on", "off", "1", "0"};
 	static const uint64_t bool_values[] = {1, 0, 1, 0, 1, 0, 1, 0};
-	static const char *const policies[] = {"failover", "round_robin", "least_queue"};
-	static const uint64_t policy_values[] = {ISCSI_POLICY_FAILOVER, ISCSI_POLICY_ROUND_ROBIN,
-						 ISCSI_POLICY_LEAST_QUEUE};
+	static const char *const policies[] = {"failover", "round_robin", "least_queue", "subset",
+					       "weighted"};
+	static const uint64_t policy_values[] = {
+		ISCSI_POLICY_FAILOVER, ISCSI_POLICY_ROUND_ROBIN, ISCSI_POLICY_LEAST_QUEUE,
+		ISCSI_POLICY_ROUND_ROBIN_SUBSET, ISCSI_POLICY_WEIGHTED};
 	static const char *const digests[] = {"none", "crc32c", "none,crc32c", "crc32c,none"};
 	static const uint64_t digest_values[] = {ISCSI_OFFER_NONE, ISCSI_OFFER_CRC32C,
 						 ISCSI_OFFER_NONE_CRC32C, ISCSI_OFFER_CRC32C_NONE};
@@ -198,7 +205,9 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 	int r = -EINVAL;
 
 	switch (k->kind) {
-	case KEY_TEXT: return 0;
+	case KEY_TEXT:
+	case KEY_PORTALS:
+	case KEY_WEIGHTS: return 0; /* elsewhere */
 	case KEY_NUMBER:
 		expect = "a number";
 		r = number_parse(text, 10, ret, &rest);
@@ -228,7 +237,7 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 		r = word_parse(text, ret, digests, digest_values, ARRAY_SIZE(digests));
 		break;
 	case KEY_POLICY:
-		expect = "round_robin, least_queue or failover";
+		expect = "round_robin, least_queue, failover, subset or weighted";
 		r = word_parse(text, ret, policies, policy_values, ARRAY_SIZE(policies));
 		break;
 	case KEY_LEVEL:
@@ -390,6 +399,31 @@ static int override_add(struct config *c, const char *pattern, const struct key_
 	return 0;
 }
 
+/* Keeps the list; *@ret gets its number. */
+static int portals_add(struct reader *rd, const struct key_row *k, const char *text, uint64_t *ret)
+{
+	struct config *c = rd->c;
+	struct portal_list *l = malloc(sizeof(*l));
+	bool weights = k->kind == KEY_WEIGHTS;
+
+	if (!l) {
+		reader_error(rd, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
+	if (portal_list_parse(l, text, weights)) {
+		free(l);
+		reader_error(rd, -EINVAL, "%s must be a list of 1 to %d %s, not \"%s\"", k->name,
+			     INITIATOR_MAX_PATHS,
+			     weights ? "different ADDRESS:PORT=WEIGHT"
+				     : "different numeric ADDRESS:PORT",
+			     text);
+		return -EINVAL;
+	}
+	l->number = *ret = ++c->n_portal_lists;
+	list_append(&c->portal_lists, &l->node);
+	return 0;
+}
+
 /* inih's handler: 1 is good. The first error is kept in the reader. */
 static int reader_key(void *user, const char *section, const char *name, const char *value)
 {
@@ -429,6 +463,8 @@ static int reader_key(void *user, const char *section, const char *name, const c
 		reader_error(rd, -EINVAL, "%s", why);
 		return 0;
 	}
+	if ((k->kind == KEY_PORTALS || k->kind == KEY_WEIGHTS) && portals_add(rd, k, value, &v))
+		return 0;
 	if (k->kind == KEY_TEXT) {
 		if (strlen(value) < k->min || strlen(value) >= k->max) {
 			reader_error(rd, -EINVAL, "%s must have 1 to %d bytes", k->name,
@@ -534,6 +570,7 @@ void config_init(struct config *c)
 {
 	*c = (struct config){.backend = "auto"};
 	list_init(&c->overrides);
+	list_init(&c->portal_lists);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const struct key_row *k = &keys[i];
 
@@ -549,10 +586,15 @@ void config_init(struct config *c)
 void config_clear(struct config *c)
 {
 	struct target_override *o, *tmp;
+	struct portal_list *l, *tmp_list;
 
 	list_for_each_safe (o, tmp, &c->overrides, node) {
 		list_remove(&o->node);
 		free(o);
+	}
+	list_for_each_safe (l, tmp_list, &c->portal_lists, node) {
+		list_remove(&l->node);
+		free(l);
 	}
 }
 
@@ -574,6 +616,23 @@ void config_tuning(const struct config *c, const char *target, struct tuning *re
 		if (pattern_matches(o->pattern, target))
 			*tuning_member(ret, o->key) = o->value;
 	}
+}
+
+static const struct portal_list *portals_numbered(const struct config *c, uint64_t number)
+{
+	const struct portal_list *l;
+
+	list_for_each (l, &c->portal_lists, node) {
+		if (l->number == number)
+			return l;
+	}
+	return NULL;
+}
+
+void config_paths(const struct config *c, const struct tuning *t, struct initiator_paths *ret)
+{
+	portal_lists_apply(portals_numbered(c, t->preferred_portals),
+			   portals_numbered(c, t->portal_weights), ret);
 }
 
 void tuning_offer(const struct tuning *t, struct iscsi_params *ret)
@@ -604,6 +663,16 @@ static int tuning_check(const struct tuning *t, const char *where, char *why, si
 	}
 	if (t->retry_min_ns > t->retry_max_ns) {
 		snprintf(why, n_why, "[%s]: retry_min must not exceed retry_max", where);
+		return -EINVAL;
+	}
+	if (t->connection_policy == ISCSI_POLICY_ROUND_ROBIN_SUBSET && !t->preferred_portals) {
+		snprintf(why, n_why, "[%s]: connection_policy subset needs preferred_portals",
+			 where);
+		return -EINVAL;
+	}
+	if (t->connection_policy == ISCSI_POLICY_WEIGHTED && !t->portal_weights) {
+		snprintf(why, n_why, "[%s]: connection_policy weighted needs portal_weights",
+			 where);
 		return -EINVAL;
 	}
 	if (t->time2wait_ns % NS_PER_S || t->time2retain_ns % NS_PER_S) {

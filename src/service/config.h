@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "initiator/initiator.h"
 #include "iscsi/engine.h"
 #include "iscsi/keys.h"
 #include "service/log.h"
@@ -47,6 +48,8 @@ struct tuning {
 	uint64_t time2wait_ns, time2retain_ns; /* whole seconds */
 	uint64_t error_recovery_level;
 	uint64_t connection_policy; /* enum iscsi_policy */
+	/* lists of the configuration by number; 0: none */
+	uint64_t preferred_portals, portal_weights;
 };
 
 struct config {
@@ -66,6 +69,8 @@ struct config {
 	uint64_t chap_md5;        /* boolean: offered, after what is better */
 	struct tuning session;
 	struct list overrides; /* of targets, in the order read */
+	uint64_t n_portal_lists;
+	struct list portal_lists; /* struct portal_list; the n-th is number n */
 };
 
 /* Sets the defaults. */
@@ -85,6 +90,8 @@ int config_check(const struct config *c, char *why, size_t n_why);
 
 /* What holds for sessions to @target. */
 void config_tuning(const struct config *c, const char *target, struct tuning *ret);
+/* Which connections of its sessions are preferred. */
+void config_paths(const struct config *c, const struct tuning *t, struct initiator_paths *ret);
 /* The offer for a data session; digests as configured. */
 void tuning_offer(const struct tuning *t, struct iscsi_params *ret);
 

@@ -589,6 +589,7 @@ static int sess_make_initiator(struct session *s, const struct kept_login *l,
 
 	memcpy(cfg.session.isid, s->isid, sizeof(s->isid));
 	memcpy(cfg.addr, addrs->v, sizeof(cfg.addr));
+	config_paths(s->m->config, &s->tuning, &cfg.paths);
 	tuning_offer(&s->tuning, &cfg.session.offer);
 	options_apply(&l->options, &cfg.session.offer);
 	if (getrandom(&cfg.session.first_cmdsn, sizeof(cfg.session.first_cmdsn), 0) < 0)

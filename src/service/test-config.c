@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -287,6 +288,79 @@ static void recovery_level_of_one_target(void **state)
 	assert_int_equal(offer.ErrorRecoveryLevel, 0);
 }
 
+static void paths_of(const char *target, struct initiator_paths *ret)
+{
+	struct tuning t;
+
+	config_tuning(&c, target, &t);
+	config_paths(&c, &t, ret);
+}
+
+static void portals_preferred(void **state)
+{
+	struct initiator_paths p;
+	char text[TCP_ADDR_TEXT];
+
+	(void)state;
+	assert_int_equal(load("[session]\n"
+			      "connection_policy = subset\n"
+			      "preferred_portals = 192.0.2.1, [2001:db8::1]:4711\n"
+			      "portal_weights = 192.0.2.1=7 192.0.2.9:3261=65535\n"
+			      "[target iqn.2026-01.a:b]\n"
+			      "connection_policy = weighted\n"
+			      "preferred_portals = 192.0.2.2:1\n"),
+			 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
+	paths_of("iqn.2026-01.x:y", &p);
+	assert_int_equal(p.n, 3);
+	tcp_addr_text_port(&p.v[1].addr, text, sizeof(text));
+	assert_string_equal(text, "[2001:db8::1]:4711");
+	assert_false(p.v[0].inactive);
+	assert_int_equal(p.v[0].weight, 7);
+	assert_int_equal(tcp_addr_port(&p.v[0].addr), 3260);
+	assert_false(p.v[1].inactive);
+	assert_int_equal(p.v[1].weight, UINT_MAX);
+	assert_true(p.v[2].inactive);
+	assert_int_equal(p.v[2].weight, 65535);
+	assert_true(p.others.inactive);
+	assert_int_equal(p.others.weight, UINT_MAX);
+	paths_of("iqn.2026-01.a:b", &p);
+	assert_int_equal(p.n, 3);
+	assert_int_equal(tcp_addr_port(&p.v[0].addr), 1);
+	assert_int_equal(p.v[1].weight, 7);
+}
+
+static void portals_not_preferred(void **state)
+{
+	struct initiator_paths p;
+
+	(void)state;
+	paths_of("iqn.2026-01.a:b", &p);
+	assert_int_equal(p.n, 0);
+	assert_false(p.others.inactive);
+	assert_int_equal(p.others.weight, 0);
+	refused("[session]\npreferred_portals = host.example.org\n", 2, "numeric");
+	refused("[session]\npreferred_portals = 192.0.2.1=1\n", 2, "numeric");
+	refused("[session]\npreferred_portals = 192.0.2.1 192.0.2.1:3260\n", 2, "different");
+	refused("[session]\npreferred_portals = 192.0.2.1:0\n", 2, "192.0.2.1:0");
+	refused("[session]\npreferred_portals =\n", 2, "1 to 16");
+	refused("[session]\nportal_weights = 192.0.2.1\n", 2, "WEIGHT");
+	refused("[session]\nportal_weights = 192.0.2.1=65536\n", 2, "WEIGHT");
+	refused("[session]\nportal_weights = 192.0.2.1=-1\n", 2, "WEIGHT");
+	refused("[session]\nportal_weights = 192.0.2.1=\n", 2, "WEIGHT");
+	refused("[session]\nportal_weights = 192.0.2.1=1=2\n", 2, "WEIGHT");
+	refused("[session]\npreferred_portals = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 "
+		"1.1.1.7 1.1.1.8 1.1.1.9 1.1.2.1 1.1.2.2 1.1.2.3 1.1.2.4 1.1.2.5 1.1.2.6 1.1.2.7 "
+		"1.1.2.8\n",
+		2, "1 to 16");
+	assert_int_equal(load("[session]\nconnection_policy = subset\n"), 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "needs preferred_portals"));
+	assert_int_equal(load("[session]\nconnection_policy = weighted\n"), 0);
+	assert_int_equal(config_check(&c, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "needs portal_weights"));
+}
+
 static void retry_order(void **state)
 {
 	(void)state;
@@ -308,6 +382,8 @@ int main(void)
 		TEST(values_that_do_not_fit),
 		TEST(whole_seconds),
 		TEST(recovery_level_of_one_target),
+		TEST(portals_preferred),
+		TEST(portals_not_preferred),
 		TEST(retry_order),
 	};
 

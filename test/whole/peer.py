@@ -5,6 +5,7 @@ Peers that do not do what a target must: for what an initiator does about them
 Peer(serve) listens on a port of its own and runs serve(connection) for each
 connection in a thread. The connection is closed when serve() returns.
 """
+import selectors
 import socket
 import struct
 import threading
@@ -55,6 +56,30 @@ class Peer:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+def relay_to(port, family, address):
+    """A portal at another address that passes all on."""
+
+    def serve(connection):
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            there.setblocking(False)
+            connection.setblocking(False)
+            ends = {connection: there, there: connection}
+            with selectors.DefaultSelector() as s:
+                for e in ends:
+                    s.register(e, selectors.EVENT_READ)
+                while True:
+                    for key, _ in s.select(60):
+                        data = key.fileobj.recv(262144)
+                        if not data:
+                            return
+                        other = ends[key.fileobj]
+                        other.setblocking(True)
+                        other.sendall(data)
+                        other.setblocking(False)
+
+    return Peer(serve, family=family, address=address)
 
 
 def hang(connection):

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Targets that send a login elsewhere: to numbers, to names, and round in circles."""
 import os
-import selectors
 import socket
 import time
 
 import pytest
 
 from bed import wait_for
-from peer import Peer
+from peer import relay_to
 from test_connections import FAST, add, connections
 from test_session import read, write
 
@@ -17,30 +16,6 @@ TARGET_MOVED = (0x0101, 0x0102)
 
 def sends_to(t, where, status=0x0101, nth=0):
     t.rule("login %d redirect 0x%04x %s" % (nth, status, where))
-
-
-def relay_to(port, family, address):
-    """A portal at another address that passes all on."""
-
-    def serve(connection):
-        with socket.create_connection(("127.0.0.1", port)) as there:
-            there.setblocking(False)
-            connection.setblocking(False)
-            ends = {connection: there, there: connection}
-            with selectors.DefaultSelector() as s:
-                for e in ends:
-                    s.register(e, selectors.EVENT_READ)
-                while True:
-                    for key, _ in s.select(60):
-                        data = key.fileobj.recv(262144)
-                        if not data:
-                            return
-                        other = ends[key.fileobj]
-                        other.setblocking(True)
-                        other.sendall(data)
-                        other.setblocking(False)
-
-    return Peer(serve, family=family, address=address)
 
 
 def a_service(make_service, door, more=""):
