@@ -315,7 +315,7 @@ static void on_conn_lost(struct initiator *i, struct link *l, const struct iscsi
 		l->state = LINK_IDLE;
 		if (links_n_up(i) == 0)
 			close_soon(i);
-	} else if (l->state == LINK_LEAVING) {
+	} else if (l->state == LINK_LEAVING && !ev->last) {
 		link_left(l, ev->time2wait_s);
 	} else if (ev->last && !ev->recover_s) {
 		session_lost(i, l, text, ev->time2wait_s);

@@ -127,7 +127,7 @@ static void hand_over(struct initiator *i, struct list *free_slots, struct scsi_
 	cmd->transport = s;
 	t = &s->task;
 	t->lun = cmd->lun;
-	memcpy(t->cdb, cmd->cdb, sizeof(t->cdb));
+	memcpy(t->cdb, cmd->cdb, sizeof(cmd->cdb));
 	t->dir = task_dir(cmd->dir);
 	t->iov = cmd->iov;
 	t->n_iov = cmd->n_iov;

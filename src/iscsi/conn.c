@@ -91,6 +91,12 @@ int conn_new(struct iscsi_conn **ret_conn, struct iscsi_session *s, uint16_t cid
 	list_init(&c->bursts);
 	list_init(&c->ready);
 	list_append(&s->conns, &c->node);
+	if (session_ring_room(s)) {
+		list_remove(&c->node);
+		free(c->stage);
+		free(c);
+		return -ENOMEM;
+	}
 	*ret_conn = c;
 	return 0;
 }
@@ -304,6 +310,11 @@ int conn_on_header(struct iscsi_conn *c)
 
 	if (p->opcode < PDU_NOP_IN)
 		return conn_violation(c, "a target must not send a %s", pdu_name(p->opcode));
+	if (p->n_ahs) /* §11.2.1.5: a format error (§7.7) */
+		return conn_violation(c,
+				      "%s with additional header segments, which only commands "
+				      "have",
+				      pdu_name(p->opcode));
 	if ((c->state == CONN_IN_LOGIN) != (p->opcode == PDU_LOGIN_RSP))
 		return conn_violation(c, "%s in state %s", pdu_name(p->opcode),
 				      conn_state_name(c->state));

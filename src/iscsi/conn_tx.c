@@ -47,6 +47,19 @@ static void put_crc(uint8_t *to, uint32_t crc)
 		to[i] = (uint8_t)(crc >> 8 * i);
 }
 
+/* The end of a CDB that is longer than the header has room for. */
+static void add_ahs(struct tx_slot *t, const struct iscsi_task *task, const struct pdu *p)
+{
+	uint8_t *ahs = t->head + BHS_LEN;
+	uint8_t n = (uint8_t)(task->n_cdb - ISCSI_CDB_MAX);
+
+	t->n_head = (uint8_t)(BHS_LEN + p->n_ahs * 4);
+	memset(ahs, 0, AHS_MAX);
+	put_be16(ahs, n + 1); /* all but itself and the type */
+	ahs[2] = AHS_LONGER;
+	memcpy(ahs + AHS_HEAD, task->cdb + ISCSI_CDB_MAX, n);
+}
+
 /* Puts @p with n_data bytes (of @task at @off, or @bytes, which become the slot's) at the ring's
  * end. */
 static void slot_add(struct iscsi_conn *c, struct pdu *p, struct iscsi_task *task, uint32_t off,
@@ -62,8 +75,10 @@ static void slot_add(struct iscsi_conn *c, struct pdu *p, struct iscsi_task *tas
 	t->n_data = p->n_data;
 	t->task = task;
 	t->bytes = bytes;
+	if (p->n_ahs)
+		add_ahs(t, task, p);
 	if (c->header_digest) {
-		put_crc(t->head + BHS_LEN, digest_crc32c(0, t->head, BHS_LEN));
+		put_crc(t->head + t->n_head, digest_crc32c(0, t->head, t->n_head));
 		t->n_head += 4;
 	}
 	if (p->n_data) {

@@ -42,7 +42,8 @@ struct iscsi_conn;
 struct runs;
 
 #define ISCSI_NEVER      UINT64_MAX
-#define ISCSI_CDB_MAX    16
+#define ISCSI_CDB_MAX    16 /* of a plain command */
+#define ISCSI_CDB_LONG   32 /* of one with variable length (SPC: opcode 0x7f) */
 #define ISCSI_SENSE_MAX  252
 #define ISCSI_MAX_LOSSES 8
 #define ISCSI_MAX_R2T    8                   /* MaxOutstandingR2T we make use of */
@@ -77,7 +78,9 @@ enum iscsi_task_result {
 struct iscsi_task {
 	/* request */
 	uint64_t lun; /* SAM form, big-endian number of the 8 wire bytes */
-	uint8_t cdb[ISCSI_CDB_MAX];
+	uint8_t cdb[ISCSI_CDB_LONG];
+	uint8_t n_cdb; /* needed above ISCSI_CDB_MAX: the rest goes in an AHS (RFC 7143 §11.2.2.3)
+			*/
 	enum iscsi_dir dir;
 	const struct iovec *iov; /* n_data bytes in all */
 	unsigned n_iov;
@@ -121,6 +124,7 @@ struct iscsi_task {
 	bool acked;          /* part of its data; the target need not have that any more */
 	bool ack_due;        /* a DataACK is owed: ack_ttt, ack_lun */
 	uint8_t n_holes, n_snacks, n_retries;
+	uint8_t n_quiet; /* times that the next R2T was asked for */
 	uint32_t statsn, ack_ttt;
 	uint64_t ack_lun;
 	uint64_t snack_ns, retry_ns; /* when to ask, or to send the command, again */

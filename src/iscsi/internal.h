@@ -78,7 +78,8 @@ size_t iov_part(const struct iovec *iov, size_t n_iov, size_t off, size_t len, s
 
 /* ---- session ----------------------------------------------------------- */
 
-#define EVENT_RING       32
+#define EVENT_RING       32 /* and for each connection: */
+#define EVENTS_OF_CONN   3  /* it is up, is to be logged out, has ended */
 #define EVENT_NOTE_LIMIT 16 /* what a target can make in any number is dropped beyond this */
 #define EVENT_TEXT       256
 
@@ -192,13 +193,16 @@ struct iscsi_session {
 	struct exchange exchange;
 
 	struct list done; /* tasks to tell */
-	struct queued_event ring[EVENT_RING];
-	unsigned ring_head, n_ring;
+	struct queued_event
+		*ring; /* EVENT_RING, and room for all connections: session_ring_room() */
+	unsigned ring_head, n_ring, n_ring_room;
 	struct queued_event told;  /* what the last session_next_event() gave out */
 	struct queued_event spare; /* what is dropped is written here */
 	struct iscsi_stats stats;
 };
 
+/* Makes room for the events of one connection more: none of its own is ever left out. */
+int session_ring_room(struct iscsi_session *s);
 struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kind kind,
 				   struct iscsi_conn *c);
 void session_note(struct iscsi_session *s, struct iscsi_conn *c, const char *fmt, ...)
@@ -361,10 +365,14 @@ enum conn_input {
 	R(T16, CONN_LOGOUT_REQUESTED, CONN_LOST, CONN_DEAD)                      \
 	R(T18, CONN_LOGOUT_REQUESTED, CONN_LOGOUT_DONE, CONN_DEAD)
 
+#define AHS_HEAD   4 /* length, type, reserved */
+#define AHS_MAX    (AHS_HEAD + ISCSI_CDB_LONG - ISCSI_CDB_MAX)
+#define AHS_LONGER 1 /* AHSType: Extended CDB */
+
 /* A PDU made ready to send. Its data is borrowed from a task, or its own. */
 struct tx_slot {
-	uint8_t head[BHS_LEN + 4]; /* and header digest */
-	uint8_t tail[3 + 4];       /* padding and data digest */
+	uint8_t head[BHS_LEN + AHS_MAX + 4]; /* and header digest */
+	uint8_t tail[3 + 4];                 /* padding and data digest */
 	uint8_t n_head, n_tail;
 	uint32_t off, n_data;
 	struct iscsi_task *task; /* data is [off, off + n_data) of its iov */

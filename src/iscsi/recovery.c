@@ -252,14 +252,17 @@ void session_conn_gone(struct iscsi_session *s, struct iscsi_conn *c, bool clean
 		doom(s, c, "a connection went with command numbers that nobody has");
 	else if (s->n_up || can_reassign(s, c))
 		note_loss(s, c, clean);
-	if (!s->n_up && (!n_losses(s) || s->ending || s->logging_out || !can_reassign(s, c)))
+	/* A session whose last connection the owner has sent away is over, whatever is left of it.
+	 */
+	if (!s->n_up &&
+	    (!n_losses(s) || s->ending || s->logging_out || c->leaving || !can_reassign(s, c)))
 		session_down(s);
 }
 
 void session_forget_conn(struct iscsi_session *s, const struct iscsi_conn *c)
 {
 	for (unsigned i = 0; i < s->n_ring; i++) {
-		struct queued_event *q = &s->ring[(s->ring_head + i) % EVENT_RING];
+		struct queued_event *q = &s->ring[(s->ring_head + i) % s->n_ring_room];
 
 		if (q->ev.conn == c)
 			q->ev.conn = NULL;

@@ -131,7 +131,7 @@ int session_new(struct iscsi_session **ret_session, const struct iscsi_session_c
 	s->table = calloc(s->cfg.n_tasks, sizeof(*s->table));
 	s->free_itt = calloc(s->cfg.n_tasks, sizeof(*s->free_itt));
 	s->last_itt = calloc(s->cfg.n_tasks, sizeof(*s->last_itt));
-	if (!s->table || !s->free_itt || !s->last_itt) {
+	if (!s->table || !s->free_itt || !s->last_itt || session_ring_room(s)) {
 		session_free(s);
 		return -ENOMEM;
 	}
@@ -159,6 +159,7 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 	text_clear(&s->exchange.told);
 	free(s->table);
 	free(s->runs);
+	free(s->ring);
 	free(s->free_itt);
 	free(s->last_itt);
 	explicit_bzero(&s->challenges, sizeof(s->challenges));
@@ -168,25 +169,47 @@ struct iscsi_session *session_free(struct iscsi_session *s)
 
 /* ---- events ------------------------------------------------------------ */
 
+int session_ring_room(struct iscsi_session *s)
+{
+	struct queued_event *ring;
+	const struct iscsi_conn *c;
+	unsigned room = EVENT_RING;
+
+	list_for_each (c, &s->conns, node)
+		room += EVENTS_OF_CONN;
+	if (room <= s->n_ring_room)
+		return 0;
+	ring = calloc(room, sizeof(*ring));
+	if (!ring)
+		return -ENOMEM;
+	for (unsigned i = 0; i < s->n_ring; i++)
+		ring[i] = s->ring[(s->ring_head + i) % s->n_ring_room];
+	free(s->ring);
+	s->ring = ring;
+	s->ring_head = 0;
+	s->n_ring_room = room;
+	return 0;
+}
+
 struct queued_event *session_event(struct iscsi_session *s, enum iscsi_event_kind kind,
 				   struct iscsi_conn *c)
 {
 	struct queued_event *q;
 
-	if (s->n_ring == EVENT_RING) {
+	if (s->n_ring == s->n_ring_room) {
 		/*
 		 * Only an owner that never drains gets here; what it misses then is the
 		 * oldest.
 		 */
 		if (s->ring[s->ring_head].ev.kind == ISCSI_EV_TEXT_DONE)
 			s->exchange.waits = false;
-		s->ring_head = (s->ring_head + 1) % EVENT_RING;
+		s->ring_head = (s->ring_head + 1) % s->n_ring_room;
 		s->n_ring--;
 	}
 	if (s->n_ring >= EVENT_NOTE_LIMIT && (kind == ISCSI_EV_NOTE || kind == ISCSI_EV_SCSI_ASYNC))
 		q = &s->spare;
 	else
-		q = &s->ring[(s->ring_head + s->n_ring++) % EVENT_RING];
+		q = &s->ring[(s->ring_head + s->n_ring++) % s->n_ring_room];
 	q->ev = (struct iscsi_event){.kind = kind, .conn = c};
 	q->text[0] = '\0';
 	return q;
@@ -208,7 +231,7 @@ bool session_next_event(struct iscsi_session *s, struct iscsi_event *ret_event)
 
 	if (s->n_ring) {
 		s->told = s->ring[s->ring_head];
-		s->ring_head = (s->ring_head + 1) % EVENT_RING;
+		s->ring_head = (s->ring_head + 1) % s->n_ring_room;
 		s->n_ring--;
 		*ret_event = s->told.ev;
 		if (ret_event->kind == ISCSI_EV_TEXT_DONE) {
@@ -279,7 +302,8 @@ void session_window(struct iscsi_session *s, const struct pdu *p)
 		return;
 	if (serial_lt(s->maxcmdsn, p->maxcmdsn))
 		s->maxcmdsn = p->maxcmdsn;
-	if (serial_lt(s->expcmdsn, p->expcmdsn))
+	/* Nobody can have had what was not sent. */
+	if (serial_lt(s->expcmdsn, p->expcmdsn) && serial_le(p->expcmdsn, s->cmdsn))
 		s->expcmdsn = p->expcmdsn;
 }
 
@@ -337,6 +361,7 @@ void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_
 	bool is_whole = t->dir == ISCSI_DIR_NONE || iov_bytes(t) >= t->n_data;
 
 	assert(is_whole);
+	assert(t->n_cdb <= ISCSI_CDB_LONG);
 	(void)is_whole; /* without assertions */
 	task_init(t);
 	t->session = s;

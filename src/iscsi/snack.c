@@ -27,6 +27,7 @@
 
 #define TASK_SNACKS   8    /* for one task */
 #define STATUS_SNACKS 4    /* without any progress */
+#define QUIET_SNACKS  3    /* for R2Ts that may not have been sent at all */
 #define COMMAND_TRIES 3    /* retries of one command */
 #define STATSN_FAR    8192 /* more than a target can have to say at once */
 
@@ -364,10 +365,14 @@ bool snack_on_reject(struct iscsi_conn *c, const struct pdu *mine)
 	if (mine->opcode == PDU_SNACK) {
 		if (mine->u.snack.type == SNACK_STATUS)
 			return false;
-		if (mine->u.snack.type == SNACK_DATA && t)
+		if (mine->u.snack.type == SNACK_DATA && t && !t->n_quiet)
 			task_start_over(t, "the target rejects the SNACK");
 		return true;
 	}
+	/* It has the command after all. */
+	if (c->rx.u.reject.reason == REJECT_TASK_IN_PROGRESS && mine->opcode == PDU_SCSI_CMD && t &&
+	    t->n_retries)
+		return true;
 	if (c->rx.u.reject.reason != REJECT_DATA_DIGEST)
 		return false;
 	/* The target asks for the data again by R2T, or ends the task. */
@@ -375,7 +380,49 @@ bool snack_on_reject(struct iscsi_conn *c, const struct pdu *mine)
 		return true;
 	if (mine->opcode != PDU_SCSI_CMD || !t)
 		return mine->opcode == PDU_SCSI_CMD;
-	return serial_lt(t->cmdsn, s->expcmdsn) || list_linked(&t->node) || retry_command(t);
+	/* One that is being aborted is not begun again: the abort takes its CmdSN (§11.5.1). */
+	return serial_lt(t->cmdsn, s->expcmdsn) || list_linked(&t->node) || t->gives_up ||
+	       retry_command(t);
+}
+
+/* ---- an R2T that was the last to come ------------------------------------ */
+
+/*
+ * Nothing behind it shows that it was lost: only that the target, which has the command,
+ * asks for no more of its data. It may be slow, too; then it rejects the SNACK of what it
+ * has not sent (§11.16.1), or has nothing to say, and no harm is done.
+ */
+static bool waits_for_r2t(const struct iscsi_task *t)
+{
+	if (t->dir != ISCSI_DIR_WRITE || t->n_sent >= t->n_data ||
+	    !serial_lt(t->cmdsn, t->session->expcmdsn) || list_linked(&t->node))
+		return false;
+	for (unsigned i = 0; i < ISCSI_MAX_BURSTS; i++)
+		if (list_linked(&t->burst[i].node))
+			return false;
+	return !t->conn->n_slots && conn_in_full_feature(t->conn);
+}
+
+/* Well before the command's own time is over, so that there is some left for its data. */
+static uint64_t quiet_ns(const struct iscsi_task *t)
+{
+	const struct iscsi_session_cfg *cfg = &t->session->cfg;
+	uint64_t part = (t->timeout_ns ? t->timeout_ns : cfg->task_timeout_ns) / 4;
+
+	return part < cfg->nop_timeout_ns ? part : cfg->nop_timeout_ns;
+}
+
+static void r2t_tick(struct iscsi_task *t, uint64_t now_ns)
+{
+	if (!waits_for_r2t(t) || t->n_quiet >= QUIET_SNACKS) {
+		t->snack_ns = 0;
+	} else if (!t->snack_ns) {
+		t->snack_ns = now_ns + quiet_ns(t);
+	} else if (now_ns >= t->snack_ns) {
+		t->n_quiet++;
+		t->snack_ns = now_ns + quiet_ns(t);
+		send_snack(t->conn, SNACK_DATA, t->itt, t->datasn, 0);
+	}
 }
 
 /* ---- time --------------------------------------------------------------- */
@@ -390,6 +437,8 @@ static void task_tick(struct iscsi_task *t, uint64_t now_ns)
 			ask_for(t, t->hole[i].sn, t->hole[i].n_sn);
 		return;
 	}
+	if (t->dir == ISCSI_DIR_WRITE)
+		r2t_tick(t, now_ns);
 	/* The first that is not acknowledged, and it has left long ago. */
 	if (t->cmdsn != t->session->expcmdsn || t->datasn || now_ns < t->retry_ns ||
 	    list_linked(&t->node) || c->n_slots || !list_empty(&c->bursts) ||

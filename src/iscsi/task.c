@@ -139,6 +139,8 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 	t->n_sent = 0;
 	t->n_holes = 0;
 	t->n_snacks = 0;
+	t->n_quiet = 0;
+	t->snack_ns = 0;
 	t->spoilt = false;
 	t->acked = false;
 	t->ack_due = false;
@@ -174,7 +176,9 @@ uint32_t task_start(struct iscsi_task *t, struct iscsi_conn *c, struct pdu *p)
 			       .attr = PDU_ATTR_SIMPLE,
 			       .expected_len = t->dir == ISCSI_DIR_NONE ? 0 : t->n_data},
 	};
-	memcpy(p->u.scsi_cmd.cdb, t->cdb, sizeof(t->cdb));
+	memcpy(p->u.scsi_cmd.cdb, t->cdb, ISCSI_CDB_MAX);
+	if (t->n_cdb > ISCSI_CDB_MAX)
+		p->n_ahs = (uint8_t)((AHS_HEAD + 3u + t->n_cdb - ISCSI_CDB_MAX) / 4);
 	task_sent(t, 0, immediate);
 	return immediate;
 }
@@ -482,6 +486,8 @@ int task_on_r2t(struct iscsi_task *t, const struct pdu *p, const char **why)
 	}
 	if (p->u.r2t.r2tsn == t->datasn)
 		t->datasn++;
+	t->snack_ns = 0;
+	t->n_quiet = 0;
 	if (t->runs)
 		t->n_granted += more ? n : 0;
 	else if (off + n > t->n_granted)

@@ -330,7 +330,7 @@ static void events_nobody_looks_at(void **state)
 	}
 	while (peer_event(&p))
 		n++;
-	assert_int_equal(n, EVENT_RING);
+	assert_int_equal(n, EVENT_RING + EVENTS_OF_CONN);
 	assert_int_equal(p.event.ev.kind, ISCSI_EV_CONN_DOWN);
 	assert_ptr_equal(p.event.ev.conn, p.c);
 	assert_string_equal(p.event.text, "last");
@@ -620,12 +620,12 @@ static void own_ffp_segment_above_what_we_declared(void **state)
 	free(bytes);
 }
 
-/* Additional header segments are read past, and are under the header digest. */
-static void ffp_additional_header_segments(void **state)
+/* Only commands have additional header segments; they are under the header digest. */
+static void own_ffp_ahs_in_what_a_target_sends(void **state)
 {
 	static const unsigned words[] = {1, 2, 100, 255};
 
-	for (int digest = 0; digest <= 1; digest++) {
+	for (int digest = 0; digest <= 2; digest++) {
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 			struct peer p;
 			struct pdu u = {.opcode = PDU_NOP_IN,
@@ -647,12 +647,14 @@ static void ffp_additional_header_segments(void **state)
 			crc = digest_crc32c(0, bytes, n);
 			for (int k = 0; k < 4 && digest; k++)
 				bytes[n++] = (uint8_t)(crc >> 8 * k);
-			peer_feed(&p, bytes, n);
-			assert_int_equal(peer_expect(&p, PDU_NOP_OUT)->pdu.ttt, 3);
-			if (digest) {
+			if (digest == 2)
 				bytes[BHS_LEN + 1] ^= 1;
-				peer_feed(&p, bytes, n);
+			peer_feed(&p, bytes, n);
+			if (digest < 2) {
+				peer_expect_violation(&p, "additional header segments");
+			} else {
 				peer_expect_event(&p, ISCSI_EV_CONN_DOWN);
+				assert_non_null(strstr(p.event.text, "header digest"));
 			}
 			peer_close(&p);
 		}
@@ -759,7 +761,7 @@ int main(void)
 		cmocka_unit_test(conn_every_state_and_input),
 		cmocka_unit_test(ffp_pdus_a_target_must_not_send),
 		cmocka_unit_test(own_ffp_segment_above_what_we_declared),
-		cmocka_unit_test(ffp_additional_header_segments),
+		cmocka_unit_test(own_ffp_ahs_in_what_a_target_sends),
 		cmocka_unit_test(ffp_late_completions),
 		cmocka_unit_test(unh_ffp_16_2_digest_errors),
 	};

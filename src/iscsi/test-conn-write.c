@@ -126,12 +126,65 @@ static void own_ffp_buffer_data_in_beyond_it(void **state)
 	}
 }
 
+/* What of a CDB the header has no room for goes in an AHS, under the header digest. */
+static void own_ffp_ahs_for_a_long_cdb(void **state)
+{
+	for (uint8_t n_cdb = 16; n_cdb <= ISCSI_CDB_LONG; n_cdb++) {
+		for (int digest = 0; digest <= 1; digest++) {
+			struct peer p;
+			struct io io;
+			struct iovec iov[4];
+			uint8_t n_more = n_cdb - 16;
+			size_t n = BHS_LEN + (n_more ? 4u + n_more + pdu_pad(n_more) : 0);
+			const uint8_t *h;
+			struct pdu u;
+
+			peer_init(&p);
+			if (digest)
+				p.answers[0] = "HeaderDigest=CRC32C";
+			peer_up(&p);
+			io_none(&io);
+			io.task.n_cdb = n_cdb;
+			for (uint8_t i = 0; i < ISCSI_CDB_LONG; i++)
+				io.task.cdb[i] = (uint8_t)(0x7f - i);
+			io_submit(&p, &io);
+			assert_int_equal(conn_tx_peek(p.c, iov, 4, p.now_ns), 1);
+			h = iov[0].iov_base;
+			assert_int_equal(iov[0].iov_len, n + (digest ? 4 : 0));
+			assert_int_equal(pdu_decode(&u, h), 0);
+			assert_int_equal(u.n_ahs * 4u, n - BHS_LEN);
+			assert_memory_equal(u.u.scsi_cmd.cdb, io.task.cdb, 16);
+			if (n_more) {
+				assert_int_equal(h[48] << 8 | h[49], n_cdb - 15);
+				assert_int_equal(h[50], 1);
+				assert_int_equal(h[51], 0);
+				assert_memory_equal(h + 52, io.task.cdb + 16, n_more);
+				for (size_t i = 52u + n_more; i < n; i++)
+					assert_int_equal(h[i], 0);
+			}
+			if (digest) {
+				uint32_t crc = digest_crc32c(0, h, n);
+
+				for (int i = 0; i < 4; i++)
+					assert_int_equal(h[n + (size_t)i], crc >> 8 * i & 0xff);
+			}
+			conn_tx_done(p.c, iov[0].iov_len, p.now_ns);
+			p.expcmdsn++;
+			peer_status(&p, u.itt, 0);
+			io_expect(&p, &io, ISCSI_TASK_OK);
+			peer_close(&p);
+			io_free(&io, 0);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unh_ffp_12_1_one_r2t_for_all),
 		cmocka_unit_test(unh_ffp_8_2_8_3_11_1_11_2_11_3_11_4_12_2_fields),
 		cmocka_unit_test(unh_ffp_8_2_r2t_for_too_much),
+		cmocka_unit_test(own_ffp_ahs_for_a_long_cdb),
 		cmocka_unit_test(own_ffp_buffer_data_in_beyond_it),
 	};
 

@@ -369,6 +369,253 @@ static void r2t_that_replaces_another(void **state)
 	io_free(&io, io.n);
 }
 
+static uint32_t start_write(struct peer *p, struct io *io)
+{
+	peer_init(p);
+	p->cfg.offer.ErrorRecoveryLevel = 1;
+	p->answers[2] = "InitialR2T=Yes";
+	p->answers[3] = "ImmediateData=No";
+	peer_up(p);
+	io_write(io, 2000);
+	io->task.timeout_ns = 12 * PEER_S;
+	io_submit(p, io);
+	return peer_expect(p, PDU_SCSI_CMD)->pdu.itt;
+}
+
+/* Lets time pass, with signs of life, until something is sent or @max_s are over. */
+static const struct seen *wait_for_pdu(struct peer *p, unsigned max_s)
+{
+	for (unsigned i = 0; i < 4 * max_s; i++) {
+		peer_ping(p, PDU_TAG_NONE, NULL, 0);
+		peer_tick(p, PEER_S / 4);
+		if (peer_recv(p))
+			return &p->seen;
+	}
+	return NULL;
+}
+
+static void expect_quiet_snack(struct peer *p, uint32_t itt, uint32_t r2tsn)
+{
+	assert_non_null(wait_for_pdu(p, 4));
+	assert_int_equal(p->seen.pdu.opcode, PDU_SNACK);
+	assert_int_equal(p->seen.pdu.u.snack.type, SNACK_DATA);
+	assert_int_equal(p->seen.pdu.itt, itt);
+	assert_int_equal(p->seen.pdu.u.snack.begrun, r2tsn);
+	assert_int_equal(p->seen.pdu.u.snack.runlength, 0);
+}
+
+/* The last R2T is lost and nothing comes behind it: it is asked for long before the time is over.
+ */
+static void unh_ffp_13_1_last_r2t_is_lost(void **state)
+{
+	for (uint32_t lost = 0; lost < 2; lost++) {
+		struct peer p;
+		struct io io;
+		uint32_t itt = start_write(&p, &io);
+
+		for (uint32_t i = 0; i < lost; i++) {
+			peer_r2t(&p, itt, i, i, 0, 1000);
+			peer_expect(&p, PDU_DATA_OUT);
+		}
+		expect_quiet_snack(&p, itt, lost);
+		for (uint32_t i = lost; i < 2; i++) {
+			peer_r2t(&p, itt, i, i, i * 1000, 1000);
+			peer_expect(&p, PDU_DATA_OUT);
+		}
+		assert_null(wait_for_pdu(&p, 5)); /* nothing more to ask for */
+		peer_status(&p, itt, 0);
+		io_expect(&p, &io, ISCSI_TASK_OK);
+		peer_close(&p);
+		io_free(&io, io.n);
+	}
+}
+
+/* It was not lost, the target is slow, and says that it has not sent it. */
+static void slow_target_rejects_the_snack(void **state)
+{
+	struct peer p;
+	struct io io;
+	uint32_t itt = start_write(&p, &io);
+	uint8_t bhs[BHS_LEN];
+
+	for (int i = 0; i < 3; i++) {
+		expect_quiet_snack(&p, itt, 0);
+		memcpy(bhs, p.seen.bhs, BHS_LEN);
+		peer_send(&p,
+			  (struct pdu){.opcode = PDU_REJECT,
+				       .final = true,
+				       .itt = PDU_TAG_NONE,
+				       .u.reject = {.reason = REJECT_PROTOCOL}},
+			  bhs, BHS_LEN);
+		assert_true(conn_alive(p.c));
+	}
+	assert_non_null(wait_for_pdu(&p, 6)); /* that was enough; now its time is over */
+	assert_int_equal(p.seen.pdu.opcode, PDU_TMF_REQ);
+	peer_close(&p);
+	free(io.mem);
+}
+
+/* ---- numbers -------------------------------------------------------------- */
+
+/* A command is not sent again that is to be aborted, whatever the target says of it. */
+static void rejected_while_it_is_aborted(void **state)
+{
+	struct peer p;
+	struct io io;
+	uint32_t itt = start_write(&p, &io), tmf;
+	uint8_t bhs[BHS_LEN];
+
+	memcpy(bhs, p.seen.bhs, BHS_LEN);
+	session_cancel(p.s, &io.task, p.now_ns);
+	tmf = expect_tmf(&p, TMF_ABORT_TASK);
+	p.expcmdsn--; /* it was not taken */
+	peer_send(&p,
+		  (struct pdu){.opcode = PDU_REJECT,
+			       .final = true,
+			       .itt = PDU_TAG_NONE,
+			       .u.reject = {.reason = REJECT_DATA_DIGEST}},
+		  bhs, BHS_LEN);
+	peer_expect_nothing(&p);
+	p.expcmdsn++;
+	peer_tmf_response(&p, tmf, TMF_RSP_COMPLETE);
+	io_expect(&p, &io, ISCSI_TASK_CANCELLED);
+	(void)itt;
+	peer_close(&p);
+	io_free(&io, io.n);
+}
+
+/* A retry crosses with what the target had to say: it had the command all the time. */
+static void retry_of_a_command_that_is_there(void **state)
+{
+	struct peer p;
+	struct io io;
+	uint32_t itt = start_write(&p, &io);
+	uint8_t bhs[BHS_LEN];
+
+	p.expcmdsn--; /* as if it did not know it */
+	assert_non_null(wait_for_pdu(&p, 6));
+	assert_int_equal(p.seen.pdu.opcode, PDU_SCSI_CMD);
+	assert_int_equal(p.seen.pdu.itt, itt);
+	memcpy(bhs, p.seen.bhs, BHS_LEN);
+	peer_send(&p,
+		  (struct pdu){.opcode = PDU_REJECT,
+			       .final = true,
+			       .itt = PDU_TAG_NONE,
+			       .u.reject = {.reason = REJECT_TASK_IN_PROGRESS}},
+		  bhs, BHS_LEN);
+	peer_expect_no_event(&p);
+	peer_r2t(&p, itt, 1, 0, 0, 2000);
+	peer_expect(&p, PDU_DATA_OUT);
+	peer_status(&p, itt, 0);
+	io_expect(&p, &io, ISCSI_TASK_OK);
+	peer_close(&p);
+	io_free(&io, io.n);
+}
+
+/* ExpCmdSN ahead of what was sent: nobody can have had that. */
+static void expcmdsn_of_the_future(void **state)
+{
+	struct peer a, b;
+	struct io io;
+	struct pdu ping = {.opcode = PDU_NOP_IN, .final = true, .itt = PDU_TAG_NONE, .ttt = 9};
+	uint32_t itt, cmdsn;
+
+	start(&a, 0);
+	peer_join(&b, &a, 2);
+	itt = send_read(&a, &io, 100);
+	cmdsn = a.seen.pdu.cmdsn;
+	a.expcmdsn = cmdsn; /* it never arrived */
+	peer_number(&b, &ping);
+	ping.expcmdsn += 1000;
+	ping.maxcmdsn += 1000;
+	peer_put(&b, &ping, NULL, 0);
+	peer_expect(&b, PDU_NOP_OUT);
+	lose(&a);
+	peer_tick(&b, PEER_S);
+	peer_logout_response(&b, peer_expect(&b, PDU_LOGOUT_REQ)->pdu.itt, 0);
+	/* Taken for received it would be sent with a new number, and the old one be missed for
+	 * ever. */
+	peer_expect(&b, PDU_SCSI_CMD);
+	assert_int_equal(b.seen.pdu.itt, itt);
+	assert_int_equal(b.seen.pdu.cmdsn, cmdsn);
+	end(&a, &b);
+	free(io.mem);
+}
+
+/* ---- the end of connections ----------------------------------------------- */
+
+/* As many as there may be go at once, and the owner hears of each. */
+static void every_end_is_told(void **state)
+{
+	enum {
+		N = 60
+	};
+	struct peer *p = calloc(N, sizeof(*p));
+	unsigned n = 0;
+
+	assert_non_null(p);
+	peer_init(&p[0]);
+	p[0].cfg.offer.MaxConnections = N;
+	peer_up(&p[0]);
+	for (uint16_t i = 1; i < N; i++)
+		peer_join(&p[i], &p[0], i + 1);
+	for (int i = 0; i < 100; i++) /* what it can say in any number does not push that out */
+		peer_send(&p[0],
+			  (struct pdu){.opcode = PDU_ASYNC,
+				       .final = true,
+				       .itt = PDU_TAG_NONE,
+				       .u.async = {.event = ASYNC_VENDOR}},
+			  NULL, 0);
+	peer_send(&p[0],
+		  (struct pdu){.opcode = PDU_ASYNC,
+			       .final = true,
+			       .itt = PDU_TAG_NONE,
+			       .u.async = {.event = ASYNC_SESSION_DROP}},
+		  NULL, 0);
+	while (peer_event(&p[0])) {
+		assert_int_equal(p[0].event.ev.kind, ISCSI_EV_CONN_DOWN);
+		assert_int_equal(p[0].event.ev.last, n == N - 1);
+		n++;
+	}
+	assert_int_equal(n, N);
+	for (int i = 1; i < N; i++)
+		peer_leave(&p[i]);
+	peer_close(&p[0]);
+	free(p);
+}
+
+/*
+ * The owner sends one of two connections away, and the other is lost meanwhile: with the
+ * Logout the session is over, and what waited to be reassigned goes to the next one.
+ */
+static void the_last_one_is_sent_away(void **state)
+{
+	struct peer a, b;
+	struct io io;
+	uint32_t logout;
+
+	start(&a, 2);
+	peer_join(&b, &a, 2);
+	send_read(&a, &io, 100);
+	assert_int_equal(session_remove_conn(b.s, b.c, b.now_ns), 0);
+	logout = peer_expect(&b, PDU_LOGOUT_REQ)->pdu.itt;
+	conn_lost(a.c, "gone", a.now_ns);
+	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
+	assert_false(a.event.ev.last);
+	peer_logout_response(&b, logout, 0);
+	peer_expect_event(&b, ISCSI_EV_LOGGED_OUT);
+	assert_true(b.event.ev.last);
+	assert_int_equal(b.event.ev.recover_s, 0);
+	assert_true(session_is_held(a.s));
+	assert_int_equal(session_n_sent(a.s), 0);
+	peer_leave(&b);
+	peer_again(&a);
+	session_hold(a.s, false, a.now_ns);
+	peer_serve_read(&a, &io, 100);
+	peer_close(&a);
+	io_free(&io, 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +629,13 @@ int main(void)
 		cmocka_unit_test(logout_answered_when_nothing_depends_on_it),
 		cmocka_unit_test(data_of_a_garbled_connection),
 		cmocka_unit_test(r2t_that_replaces_another),
+		cmocka_unit_test(unh_ffp_13_1_last_r2t_is_lost),
+		cmocka_unit_test(slow_target_rejects_the_snack),
+		cmocka_unit_test(rejected_while_it_is_aborted),
+		cmocka_unit_test(retry_of_a_command_that_is_there),
+		cmocka_unit_test(expcmdsn_of_the_future),
+		cmocka_unit_test(every_end_is_told),
+		cmocka_unit_test(the_last_one_is_sent_away),
 	};
 
 	return PEER_RUN("hostile", tests);

@@ -73,7 +73,7 @@ static void violates(struct peer *p, struct io *io, const char *why)
 }
 
 /* Six segments in three sequences; all orders of segments that the two keys allow. */
-static void data_in_as_the_keys_allow(void **state)
+static void own_ffp_order_of_data_in(void **state)
 {
 	static const struct {
 		bool pdu, sequence;
@@ -195,7 +195,7 @@ static uint32_t begin_write(struct peer *p, struct io *io, uint32_t n)
 	return peer_expect(p, PDU_SCSI_CMD)->pdu.itt;
 }
 
-static void r2ts_at_any_offset(void **state)
+static void own_ffp_order_of_r2ts(void **state)
 {
 	static const uint32_t order[][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}};
 
@@ -346,11 +346,11 @@ static void recovery_r2t(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(data_in_as_the_keys_allow),
+		cmocka_unit_test(own_ffp_order_of_data_in),
 		cmocka_unit_test(good_only_when_every_byte_came_once),
 		cmocka_unit_test(residual_leaves_no_gap),
 		cmocka_unit_test(more_pieces_than_are_kept_track_of),
-		cmocka_unit_test(r2ts_at_any_offset),
+		cmocka_unit_test(own_ffp_order_of_r2ts),
 		cmocka_unit_test(every_byte_is_granted_once),
 		cmocka_unit_test(good_without_all_data_asked_for),
 		cmocka_unit_test(snack_by_datasn),
