@@ -96,9 +96,18 @@ static int removal_list(struct removal *rm, struct session *s)
 	return 0;
 }
 
-/* The family's lock was let go meanwhile: are these still the units to go? */
+/*
+ * The family's lock was let go meanwhile: are these still the units to go, and those that stay
+ * still served? The session that was to serve one may have been logged out at the same time.
+ */
 static bool list_holds(const struct removal *rm)
 {
+	const struct unit_path *p;
+
+	list_for_each (p, &rm->s->paths, in_session) {
+		if (!is_listed(rm, p->unit) && other_paths(p->unit, rm->s) != OTHERS_SERVE)
+			return false;
+	}
 	for (size_t i = 0; i < rm->n; i++) {
 		enum others o = other_paths(rm->v[i].u, rm->s);
 

@@ -400,7 +400,9 @@ static int msg_send(struct varlink_conn *c, json_t *msg, int timeout_ms)
 	json_t *params = json_object_get(msg, "parameters");
 	int r = varlink_send(c, msg, timeout_ms);
 
-	if (params && params->refcount == 1)
+	/* several threads may send the same parameters: the last one to be done is alone with them
+	 */
+	if (params && __atomic_load_n(&params->refcount, __ATOMIC_ACQUIRE) == 1)
 		json_wipe(params);
 	json_decref(msg);
 	return r;

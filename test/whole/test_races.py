@@ -14,7 +14,7 @@ import time
 import pytest
 
 import peer
-from bed import Refused, Varlink, free_port, wait_for
+from bed import Refused, Varlink, free_port, loops_of, wait_for
 
 ANY_PORT = 0xFFFFFFFF
 CLIENTS = 4
@@ -373,3 +373,21 @@ def test_two_services_with_one_name(make_service, tgt):
         assert service.varlink("ScsiReportLuns", sessionId=session, allocationLength=64)["result"]["status"] == 0
     assert all(s["state"] == "up" for service in (a, b) for s in service.sessions())
     assert "connection lost" not in a.log() + b.log()
+
+
+def test_all_paths_to_a_disk_are_logged_out_at_once(make_service, tgt):
+    """One of them is the last, and takes the disk with it."""
+    service = make_service()
+    service.cli("AddTargetPortal", "127.0.0.1", tgt.port, check=0)
+    login = {**WHATEVER, "targetName": tgt.name, "portal": None, "securityFlags": 0, "loginOptions": DIGITS, "key": None, "persistent": False,
+             "informational": False}  # fmt: skip
+    for _ in range(12):
+        ids = [service.varlink("Login", **login)["sessionId"] for _ in range(3)]
+        assert len({d["legacyName"] for d in service.devices()}) == 1
+        while ids:
+            calls = {s: Later(service, "Logout", sessionId=s) for s in ids}
+            codes = {s: x.answer(60) for s, x in calls.items()}
+            assert set(codes.values()) <= RETRY | {0}
+            ids = [s for s, code in codes.items() if code]
+        assert service.sessions() == []
+        wait_for(lambda: loops_of(service.directory) == [], 5, lambda: "the end of %s" % loops_of(service.directory))
