@@ -79,6 +79,8 @@ static const struct key_row keys[] = {
 	{"others_may_read", SCOPE_ACCESS, KEY_BOOL, C(others_may_read), 0, 1, 1},
 	{"idle_timeout", SCOPE_ACCESS, KEY_TIME, C(idle_timeout_ns), 0, 86400 * SECONDS,
 	 600 * SECONDS},
+	{"listener_timeout", SCOPE_ACCESS, KEY_TIME, C(listener_timeout_ns), 0, 86400 * SECONDS,
+	 60 * SECONDS},
 
 	{"chap_md5", SCOPE_SECURITY, KEY_BOOL, C(chap_md5), 0, 1, 1},
 
@@ -113,6 +115,8 @@ static const struct key_row keys[] = {
 	{"MaxRecvDataSegmentLength", SCOPE_SESSION, KEY_SIZE, T(max_recv_segment), 512, 16777215,
 	 262144},
 	{"MaxOutstandingR2T", SCOPE_SESSION, KEY_NUMBER, T(max_outstanding_r2t), 1, 65535, 8},
+	{"DataPDUInOrder", SCOPE_SESSION, KEY_BOOL, T(pdus_in_order), 0, 1, 1},
+	{"DataSequenceInOrder", SCOPE_SESSION, KEY_BOOL, T(sequences_in_order), 0, 1, 1},
 	{"MaxConnections", SCOPE_SESSION, KEY_NUMBER, T(max_connections), 1, 65535, 1},
 	{"DefaultTime2Wait", SCOPE_SESSION, KEY_TIME, T(time2wait_ns), 0, 3600 * SECONDS,
 	 2 * SECONDS},
@@ -646,6 +650,8 @@ void tuning_offer(const struct tuning *t, struct iscsi_params *ret)
 	ret->MaxBurstLength = (uint32_t)t->max_burst;
 	ret->MaxRecvDataSegmentLength = (uint32_t)t->max_recv_segment;
 	ret->MaxOutstandingR2T = (uint32_t)t->max_outstanding_r2t;
+	ret->DataPDUInOrder = (uint32_t)t->pdus_in_order;
+	ret->DataSequenceInOrder = (uint32_t)t->sequences_in_order;
 	ret->MaxConnections = (uint32_t)t->max_connections;
 	ret->DefaultTime2Wait = (uint32_t)(t->time2wait_ns / NS_PER_S);
 	ret->DefaultTime2Retain = (uint32_t)(t->time2retain_ns / NS_PER_S);

@@ -47,6 +47,7 @@ struct tuning {
 	uint64_t max_connections;
 	uint64_t time2wait_ns, time2retain_ns; /* whole seconds */
 	uint64_t error_recovery_level;
+	uint64_t pdus_in_order, sequences_in_order;
 	uint64_t connection_policy; /* enum iscsi_policy */
 	/* lists of the configuration by number; 0: none */
 	uint64_t preferred_portals, portal_weights;
@@ -63,10 +64,11 @@ struct config {
 	uint64_t log_level;          /* enum log_level */
 	bool log_level_set;
 	uint64_t bound_devices_timeout_ns;
-	uint64_t kept_logins;     /* boolean: carry out stored logins at start */
-	uint64_t others_may_read; /* boolean: who may not change anything */
-	uint64_t idle_timeout_ns; /* of a connection between two calls; 0: none */
-	uint64_t chap_md5;        /* boolean: offered, after what is better */
+	uint64_t kept_logins;         /* boolean: carry out stored logins at start */
+	uint64_t others_may_read;     /* boolean: who may not change anything */
+	uint64_t idle_timeout_ns;     /* of a connection between two calls; 0: none */
+	uint64_t listener_timeout_ns; /* of one that takes no events; 0: none */
+	uint64_t chap_md5;            /* boolean: offered, after what is better */
 	struct tuning session;
 	struct list overrides; /* of targets, in the order read */
 	uint64_t n_portal_lists;

@@ -19,7 +19,8 @@
 struct subscriber {
 	struct list node;
 	int wake_fd;
-	uint64_t at; /* the event that comes next for it */
+	int patience_ms; /* with one that takes nothing; -1: no bound */
+	uint64_t at;     /* the event that comes next for it */
 };
 
 struct events {
@@ -170,22 +171,25 @@ void events_unit(struct events *e, enum event_kind kind, struct unit *u)
 
 /* ---- one subscriber ----------------------------------------------------------------- */
 
-/* Waits for room in the socket as long as that takes: only this client waits. */
-static int wait_room(struct varlink_conn *conn)
+/* Only this client waits, but not for ever: it has a thread and a place. */
+static int wait_room(const struct subscriber *s, struct varlink_conn *conn)
 {
 	struct pollfd p = {.fd = varlink_conn_fd(conn), .events = POLLOUT | POLLRDHUP};
+	int n;
 
-	while (poll(&p, 1, -1) < 0) {
+	while ((n = poll(&p, 1, s->patience_ms)) < 0) {
 		if (errno != EINTR)
 			return -errno;
 	}
+	if (n == 0)
+		return -ETIMEDOUT;
 	return p.revents & (POLLRDHUP | POLLHUP | POLLERR) ? -EPIPE : 0;
 }
 
 /* Takes over @j. */
-static int tell(struct varlink_conn *conn, json_t *j)
+static int tell(const struct subscriber *s, struct varlink_conn *conn, json_t *j)
 {
-	int r = j ? wait_room(conn) : -ENOMEM;
+	int r = j ? wait_room(s, conn) : -ENOMEM;
 
 	if (r) {
 		json_decref(j);
@@ -195,15 +199,15 @@ static int tell(struct varlink_conn *conn, json_t *j)
 }
 
 /* With the number of the last event before it. */
-static int tell_state(struct varlink_conn *conn, uint64_t before, json_t *j)
+static int tell_state(const struct subscriber *to, struct varlink_conn *conn, json_t *j)
 {
 	if (j)
-		json_object_set_new(j, "sequence", json_integer((json_int_t)before));
-	return tell(conn, j);
+		json_object_set_new(j, "sequence", json_integer((json_int_t)to->at - 1));
+	return tell(to, conn, j);
 }
 
-static int tell_connections(struct varlink_conn *conn, uint64_t before, struct session *s,
-			    const struct initiator_status *st)
+static int tell_connections(const struct subscriber *to, struct varlink_conn *conn,
+			    struct session *s, const struct initiator_status *st)
 {
 	struct unique_id id;
 	struct portal portal;
@@ -213,12 +217,12 @@ static int tell_connections(struct varlink_conn *conn, uint64_t before, struct s
 		if (st->connection[k].state != INITIATOR_CONN_UP ||
 		    !sess_connection(s, st->connection[k].number, &id, &portal))
 			continue;
-		r = tell_state(conn, before, event_json("connection-up", s, &id, NULL, NULL, NULL));
+		r = tell_state(to, conn, event_json("connection-up", s, &id, NULL, NULL, NULL));
 	}
 	return r;
 }
 
-static int tell_devices(struct varlink_conn *conn, uint64_t before, struct session *s)
+static int tell_devices(const struct subscriber *to, struct varlink_conn *conn, struct session *s)
 {
 	json_t *all = json_array(), *one;
 	struct unit_path *p;
@@ -232,13 +236,13 @@ static int tell_devices(struct varlink_conn *conn, uint64_t before, struct sessi
 	json_array_foreach(all, i, one)
 	{
 		if (r == 0)
-			r = tell_state(conn, before, json_incref(one));
+			r = tell_state(to, conn, json_incref(one));
 	}
 	json_decref(all);
 	return r;
 }
 
-static int tell_session(struct varlink_conn *conn, uint64_t before, struct session *s)
+static int tell_session(const struct subscriber *to, struct varlink_conn *conn, struct session *s)
 {
 	struct initiator_status st;
 	bool up;
@@ -246,14 +250,14 @@ static int tell_session(struct varlink_conn *conn, uint64_t before, struct sessi
 
 	sess_status(s, &st);
 	up = st.state == INITIATOR_UP;
-	r = tell_state(conn, before,
+	r = tell_state(to, conn,
 		       event_json(up ? "session-up" : "session-down", s, NULL, NULL, NULL, NULL));
 	if (r == 0)
-		r = tell_connections(conn, before, s, &st);
-	return r ? r : tell_devices(conn, before, s);
+		r = tell_connections(to, conn, s, &st);
+	return r ? r : tell_devices(to, conn, s);
 }
 
-static int tell_present(struct manager *m, struct varlink_conn *conn, uint64_t before)
+static int tell_present(struct manager *m, const struct subscriber *to, struct varlink_conn *conn)
 {
 	struct session **v;
 	size_t n;
@@ -262,10 +266,10 @@ static int tell_present(struct manager *m, struct varlink_conn *conn, uint64_t b
 	if (r)
 		return r;
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = tell_session(conn, before, v[i]);
+		r = tell_session(to, conn, v[i]);
 	sess_put_all(v, n);
 	if (r == 0)
-		r = tell_state(conn, before, event_json("current", NULL, NULL, NULL, NULL, NULL));
+		r = tell_state(to, conn, event_json("current", NULL, NULL, NULL, NULL, NULL));
 	return r;
 }
 
@@ -320,9 +324,9 @@ static int follow(struct events *e, struct subscriber *s, struct varlink_conn *c
 		int r;
 
 		if (lost)
-			r = tell(conn, lost_json(s, lost));
+			r = tell(s, conn, lost_json(s, lost));
 		else if (j)
-			r = tell(conn, j);
+			r = tell(s, conn, j);
 		else
 			r = wait_event(s, conn);
 		if (r)
@@ -332,8 +336,12 @@ static int follow(struct events *e, struct subscriber *s, struct varlink_conn *c
 
 int events_serve(struct manager *m, struct varlink_conn *conn)
 {
+	uint64_t patience_ns = m->config->listener_timeout_ns;
 	struct events *e = m->events;
-	struct subscriber s = {.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+	struct subscriber s = {
+		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.patience_ms = patience_ns ? (int)(patience_ns / NS_PER_MS) : -1,
+	};
 	int r;
 
 	if (s.wake_fd < 0)
@@ -342,7 +350,7 @@ int events_serve(struct manager *m, struct varlink_conn *conn)
 	s.at = e->next;
 	list_append(&e->subscribers, &s.node);
 	pthread_mutex_unlock(&e->lock);
-	r = tell_present(m, conn, s.at - 1);
+	r = tell_present(m, &s, conn);
 	if (r == 0)
 		r = follow(e, &s, conn);
 	pthread_mutex_lock(&e->lock);

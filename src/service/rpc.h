@@ -41,6 +41,8 @@ int rpc_start(struct rpc_server **ret, const struct rpc_cfg *cfg, char *why, siz
  * False: some were not over within @timeout_ns; nothing was freed then.
  */
 bool rpc_stop(struct rpc_server *s, uint64_t timeout_ns);
+/* Calls under way, those that listen for events among them. */
+unsigned rpc_n_busy(struct rpc_server *s);
 
 /* One call on its way. */
 struct rpc {

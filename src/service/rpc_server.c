@@ -125,20 +125,22 @@ static bool has_place(const struct client *c)
 
 /*
  * Who listens does so for long: these have places of their own, so that they keep nobody
- * out who has something to ask. A user other than root and the service's may have half.
+ * out who has something to ask. A user other than root and the service's may have half, and
+ * for these two there are some more.
  */
 static bool listener_enter(struct client *c)
 {
 	struct rpc_server *s = c->s;
 	const struct client *other;
-	unsigned n = 0, max;
+	unsigned n = 0, max, max_all;
 	bool ok;
 
 	pthread_mutex_lock(&s->lock);
 	list_for_each (other, &s->clients, node)
 		n += other->listens && other->uid == c->uid;
-	max = is_master(c->uid) ? s->max_clients : (s->max_clients + 1) / 2;
-	ok = n < max && s->n_listeners < s->max_clients && !s->stopping && !c->out;
+	max_all = s->max_clients + (is_master(c->uid) ? KEPT_PLACES : 0);
+	max = is_master(c->uid) ? max_all : (s->max_clients + 1) / 2;
+	ok = n < max && s->n_listeners < max_all && !s->stopping && !c->out;
 	if (ok) {
 		s->n_listeners++;
 		s->n_places--;
@@ -150,8 +152,16 @@ static bool listener_enter(struct client *c)
 
 static int client_listen(struct client *c)
 {
-	if (listener_enter(c))
-		return events_serve(c->s->m, c->conn);
+	if (listener_enter(c)) {
+		int r = events_serve(c->s->m, c->conn);
+
+		if (r != -ETIMEDOUT)
+			return r;
+		log_limited(&c->s->log, LOG_LEVEL_INFO,
+			    "client of uid %u: listens for events and takes none: closed",
+			    (unsigned)c->uid);
+		return -EPIPE;
+	}
 	return rpc_refuse(c->conn, ISDSC_OUT_OF_RESOURCES,
 			  "as many clients as may listen for events do so already");
 }
@@ -310,7 +320,7 @@ static bool has_room(struct rpc_server *s, uid_t uid)
 	unsigned n_mine;
 
 	/* those on their way out still have a thread */
-	if (s->n_clients >= 3 * s->max_clients + KEPT_PLACES)
+	if (s->n_clients >= 3 * s->max_clients + 2 * KEPT_PLACES)
 		return false;
 	if (is_master(uid))
 		return s->n_places < s->max_clients + KEPT_PLACES;
@@ -505,6 +515,18 @@ int rpc_start(struct rpc_server **ret, const struct rpc_cfg *cfg, char *why, siz
 	pthread_setname_np(s->thread, "server");
 	*ret = s;
 	return 0;
+}
+
+unsigned rpc_n_busy(struct rpc_server *s)
+{
+	const struct client *c;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	list_for_each (c, &s->clients, node)
+		n += c->busy;
+	pthread_mutex_unlock(&s->lock);
+	return n;
 }
 
 bool rpc_stop(struct rpc_server *s, uint64_t timeout_ns)

@@ -81,6 +81,9 @@ static void defaults(void **state)
 	assert_int_equal(c.session.max_units, 1024);
 	assert_int_equal(c.others_may_read, 1);
 	assert_int_equal(c.idle_timeout_ns, 600 * NS_PER_S);
+	assert_int_equal(c.listener_timeout_ns, 60 * NS_PER_S);
+	assert_int_equal(c.session.pdus_in_order, 1);
+	assert_int_equal(c.session.sequences_in_order, 1);
 	assert_int_equal(c.chap_md5, 1);
 	/* no target but our own survives level 2, and few know level 1 */
 	assert_int_equal(c.session.error_recovery_level, 0);
@@ -117,6 +120,7 @@ static void values(void **state)
 			      "[access]\n"
 			      "others_may_read = no\n"
 			      "idle_timeout = 0\n"
+			      "listener_timeout = 1s\n"
 			      "[security]\n"
 			      "chap_md5 = no\n"
 			      "\n"
@@ -131,6 +135,8 @@ static void values(void **state)
 			      "ImmediateData = no\n"
 			      "MaxRecvDataSegmentLength = 8K\n"
 			      "MaxOutstandingR2T = 3\n"
+			      "DataPDUInOrder = no\n"
+			      "DataSequenceInOrder = no\n"
 			      "MaxConnections = 4\n"
 			      "DefaultTime2Wait = 0\n"
 			      "DefaultTime2Retain = 1min\n"
@@ -146,6 +152,7 @@ static void values(void **state)
 	assert_int_equal(c.kept_logins, 0);
 	assert_int_equal(c.others_may_read, 0);
 	assert_int_equal(c.idle_timeout_ns, 0);
+	assert_int_equal(c.listener_timeout_ns, NS_PER_S);
 	assert_int_equal(c.chap_md5, 0);
 	assert_int_equal(config_check(&c, why, sizeof(why)), 0);
 	config_tuning(&c, "iqn.2026-01.a:b", &t);
@@ -160,6 +167,8 @@ static void values(void **state)
 	assert_int_equal(offer.ImmediateData, 0);
 	assert_int_equal(offer.MaxRecvDataSegmentLength, 8192);
 	assert_int_equal(offer.MaxOutstandingR2T, 3);
+	assert_int_equal(offer.DataPDUInOrder, 0);
+	assert_int_equal(offer.DataSequenceInOrder, 0);
 	assert_int_equal(offer.MaxConnections, 4);
 	assert_int_equal(offer.DefaultTime2Wait, 0);
 	assert_int_equal(offer.DefaultTime2Retain, 60);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Subscribe: what there is, then what changes."""
+import os
+
 import pytest
 
 import bed
@@ -145,6 +147,65 @@ def test_a_slow_reader_is_told_how_much_it_missed(service, listen):
     assert at == last and lost > 500
 
 
+def fill(service):
+    """More events than a socket holds."""
+    target = {"targetName": "iqn.2026-11.test.whole:static", "targetAlias": None, "targetFlags": 0, "persist": False,
+              "mapping": None, "loginOptions": None, "portalGroup": None}  # fmt: skip
+    with Varlink(service.socket) as v:
+        for _ in range(1800):
+            v.call("AddStaticTarget", **target)
+            v.call("RemoveStaticTarget", targetName=target["targetName"])
+
+
+def test_who_never_reads_is_cut_off(make_service, listen):
+    service = make_service("[access]\nlistener_timeout = 1\n")
+    before = service.threads()
+    stuck, quiet = listen(service), listen(service)
+    quiet.until("current")
+    fill(service)
+    while kinds(quiet.seen).count("target-removed") + sum(e["count"] or 0 for e in quiet.seen) < 1800:
+        quiet.next()
+    wait_for(lambda: "takes none: closed" in service.log(), 15, "the end of who does not read")
+    with pytest.raises((ConnectionError, EOFError, OSError)):
+        while True:
+            stuck.next()
+    # to have nothing to read is no reason
+    wait_for(lambda: service.threads() <= before + 1, 10, "its thread's end")
+    assert service.log().count("takes none: closed") == 1
+
+
+def as_user(uid, call, *args):
+    """Whoever connects is who they are at that moment."""
+    os.seteuid(uid)
+    try:
+        return call(*args)
+    finally:
+        os.seteuid(0)
+
+
+def test_listeners_of_one_user_leave_places_for_others(make_service, listen):
+    service = make_service("[service]\nmax_clients = 4\nsocket_mode = 0666\n")
+    os.chmod(service.directory, 0o711)
+
+    def may_listen(uid):
+        listener = as_user(uid, listen, service)
+        try:
+            return listener.next()["kind"] == "current"
+        except Refused as e:
+            assert e.code == OUT_OF_RESOURCES
+            listener.close()
+            return False
+
+    # half of them for each, then all are taken, but not for who has to put things right
+    assert [may_listen(60001) for _ in range(3)] == [True, True, False]
+    assert [may_listen(60002) for _ in range(3)] == [True, True, False]
+    assert may_listen(60003) is False
+    assert [may_listen(0) for _ in range(9)] == [True] * 8 + [False]
+    # and whoever only asks is not kept out by any of them
+    with as_user(60003, Varlink, service.socket) as v:
+        v.call("GetVersion")
+
+
 def test_it_is_a_call_with_more(service):
     with Varlink(service.socket) as v, pytest.raises(Refused) as e:
         v.call("Subscribe")
@@ -154,7 +215,7 @@ def test_it_is_a_call_with_more(service):
 def test_listeners_keep_nobody_out(make_service, listen):
     service = make_service("[service]\nmax_clients = 4\n")
     threads = service.threads()
-    listeners = [listen(service) for _ in range(4)]
+    listeners = [listen(service) for _ in range(4 + 8)]  # eight more for root
     for listener in listeners:
         listener.until("current")
     with pytest.raises(Refused) as e:
