@@ -7,12 +7,12 @@
 # for another package manager to finish. Fails with what to do when it may not install.
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libinih-dev libisal-dev libssl-dev
-libfuse3-dev libmount-dev libblkid-dev libsystemd-dev"
+libfuse3-dev liburing-dev libmount-dev libblkid-dev libsystemd-dev"
 PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
 PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc libnbd-bin qemu-utils
 golang-go golang-github-varlink-go-dev istgt
 libiscsi-bin qemu-block-extra"
-PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux busybox-static cpio xz-utils tshark valgrind"
+PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux qemu-system-x86 busybox-static cpio xz-utils tshark valgrind"
 
 package_missing() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" != installed ]

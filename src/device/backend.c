@@ -19,8 +19,14 @@
 #include "device/fusermount.h"
 #include "io/loop.h"
 
-static const struct blk_backend *const backends[] = {&blk_backend_loop, &blk_backend_fuse,
-						     &blk_backend_nbd};
+static const struct blk_backend *const backends[] = {
+#ifdef HAVE_UBLK
+	&blk_backend_ublk,
+#endif
+	&blk_backend_loop,
+	&blk_backend_fuse,
+	&blk_backend_nbd,
+};
 
 const struct blk_backend *blk_backend_choose(const char *name, bool user_mode, char *why, size_t n)
 {

@@ -87,11 +87,15 @@ struct blk_dev_cfg {
 	struct loop *loop;       /* the unit's reactor */
 	struct lu *lu;
 	struct blk_limits limits;
-	bool user_mode; /* without root: fusermount3 */
+	bool user_mode;       /* without root: fusermount3 */
+	const char *identity; /* optional: tells the unit from all others, over restarts */
 };
 
 struct blk_backend {
-	const char *name; /* "loop", "fuse", "nbd" */
+	const char *name; /* "ublk", "loop", "fuse", "nbd" */
+
+	bool takes_over; /* start() takes a device over that sweep() has left waiting for the unit
+			  */
 
 	/* required, control: can it work here? 0, or -errno and a reason of at most @n bytes. */
 	int (*probe)(bool user_mode, char *why, size_t n);
@@ -148,19 +152,27 @@ struct blk_backend {
 
 	/*
 	 * required, control, at service start: remove what a dead service left below
-	 * @devices_dir, which must be the caller's alone: mounts, loop devices. Calls @said
-	 * for each thing removed, or not; a text that begins with "data at risk: " says
-	 * that somebody was using it.
+	 * @devices_dir, which must be the caller's alone: mounts, loop and ublk devices. Calls
+	 * @said for each thing removed, or not; a text that begins with "data at risk: " says that
+	 * somebody was using it.
 	 */
 	int (*sweep)(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg);
 };
 
+extern const struct blk_backend blk_backend_ublk; /* only where it is built in (HAVE_UBLK) */
 extern const struct blk_backend blk_backend_loop;
 extern const struct blk_backend blk_backend_fuse;
 extern const struct blk_backend blk_backend_nbd;
 
 /*
- * The first that works here, in the order loop, fuse, nbd, when @name is "auto"; else
+ * Control: removes, as sweep() does, what sweep() has left to wait for a start() that will
+ * not come, since the service ends or has another backend.
+ */
+int blk_backend_give_up(const char *devices_dir, void (*said)(void *arg, const char *what),
+			void *arg);
+
+/*
+ * The first that works here, in the order ublk, loop, fuse, nbd, when @name is "auto"; else
  * the one named. @why gets the reason of a refusal.
  */
 const struct blk_backend *blk_backend_choose(const char *name, bool user_mode, char *why, size_t n);

@@ -40,7 +40,24 @@ int backend_why(char *why, size_t n, const char *what, int r);
 /* Can FUSE be used at all? */
 int backend_probe_fuse(bool user_mode, char *why, size_t n);
 
-/* Backends' sweep(): both remove whatever is there, as a service may be started with another. */
+/* One sweep, for what is below @dir. */
+struct sweep {
+	const char *dir; /* canonical */
+	void (*said)(void *arg, const char *what);
+	void *arg;
+	int result; /* the first failure */
+};
+
+__attribute__((format(printf, 2, 3))) void sweep_say(struct sweep *s, const char *format, ...);
+/* 0 is none. */
+void sweep_note(struct sweep *s, int r);
+/* Users of a dead device: unmount what is in our namespace, name the others. */
+void sweep_holders(struct sweep *s, struct holders *h);
+/* ublk_sweep.c; where it is built in. The second removes what the first has let wait. */
+void sweep_ublk(struct sweep *s);
+void sweep_ublk_waiting(struct sweep *s);
+
+/* Backends' sweep(): all remove whatever is there, as a service may be started with another. */
 int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg);
 
 #endif

@@ -33,14 +33,7 @@
 #define STEP_NS   (30 * NS_PER_S)
 #define DISK_INO  2
 
-struct sweep {
-	const char *dir; /* canonical */
-	void (*said)(void *arg, const char *what);
-	void *arg;
-	int result; /* the first failure */
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct sweep *s, const char *format, ...)
+void sweep_say(struct sweep *s, const char *format, ...)
 {
 	char text[PATH_MAX + 512];
 	va_list args;
@@ -51,7 +44,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct sweep *s, const cha
 	s->said(s->arg, text);
 }
 
-static void note_failure(struct sweep *s, int r)
+void sweep_note(struct sweep *s, int r)
 {
 	if (r && !s->result)
 		s->result = r;
@@ -66,8 +59,7 @@ static bool is_below(const struct sweep *s, const char *path)
 
 /* ---- loop devices ------------------------------------------------------------- */
 
-/* Users of a dead device: unmount what is in our namespace, name the others. */
-static void sweep_holders(struct sweep *s, struct holders *h)
+void sweep_holders(struct sweep *s, struct holders *h)
 {
 	/* The last mounted lies on top. */
 	for (size_t k = h->n; k-- > 0;) {
@@ -78,15 +70,15 @@ static void sweep_holders(struct sweep *s, struct holders *h)
 		if (one->kind == HOLDER_MOUNT && !one->other_namespace && one->where[0] == '/') {
 			int r = priv_umount(one->where, true);
 
-			say(s,
-			    "data at risk: %s, and the service behind it died: what was not "
-			    "written yet is "
-			    "lost%s%s",
-			    text, r ? "; it cannot be unmounted: " : "; unmounted",
-			    r ? strerror(-r) : "");
-			note_failure(s, r);
+			sweep_say(s,
+				  "data at risk: %s, and the service behind it died: what was not "
+				  "written yet is "
+				  "lost%s%s",
+				  text, r ? "; it cannot be unmounted: " : "; unmounted",
+				  r ? strerror(-r) : "");
+			sweep_note(s, r);
 		} else {
-			say(s, "data at risk: %s, and the service behind it died", text);
+			sweep_say(s, "data at risk: %s, and the service behind it died", text);
 		}
 	}
 }
@@ -151,18 +143,18 @@ static int sweep_loop(void *arg, const char *name, const char *backing)
 	if (!step.devno || !is_ours(s, &step, backing))
 		return 0;
 	r = holders_scan_block(&h, step.devno, getpid());
-	note_failure(s, r);
+	sweep_note(s, r);
 	sweep_holders(s, &h);
 	r = run_step(&step, detach_apart);
 	if (r == -ENXIO)
 		return 0;
-	note_failure(s, r);
+	sweep_note(s, r);
 	if (r)
-		say(s, "/dev/%s on %s cannot be detached: %s", name, backing, strerror(-r));
+		sweep_say(s, "/dev/%s on %s cannot be detached: %s", name, backing, strerror(-r));
 	else if (sys_loop_backing(name, now, sizeof(now)) == 0 && strcmp(now, backing) == 0)
-		say(s, "/dev/%s on %s goes with its last user", name, backing);
+		sweep_say(s, "/dev/%s on %s goes with its last user", name, backing);
 	else
-		say(s, "/dev/%s on %s detached", name, backing);
+		sweep_say(s, "/dev/%s on %s detached", name, backing);
 	return 0;
 }
 
@@ -175,24 +167,24 @@ static void sweep_mount(struct sweep *s, const char *dir, dev_t devno)
 	int r;
 
 	snprintf(path, sizeof(path), "%s/disk", dir);
-	note_failure(s, holders_scan_file(&h, path, devno, DISK_INO, getpid()));
+	sweep_note(s, holders_scan_file(&h, path, devno, DISK_INO, getpid()));
 	for (size_t k = 0; k < h.n; k++) {
 		/* Loop devices of ours have been dealt with. */
 		if (h.v[k].kind == HOLDER_LOOP)
 			continue;
 		holder_text(&h.v[k], text, sizeof(text));
-		say(s, "data at risk: %s, and the service behind it died", text);
+		sweep_say(s, "data at risk: %s, and the service behind it died", text);
 	}
 	r = priv_umount(dir, true);
 	if (r == -EPERM)
 		r = fusermount_umount(dir, true, clock_now_ns() + UMOUNT_NS);
-	note_failure(s, r);
+	sweep_note(s, r);
 	if (r) {
-		say(s, "%s cannot be unmounted: %s", dir, strerror(-r));
+		sweep_say(s, "%s cannot be unmounted: %s", dir, strerror(-r));
 		return;
 	}
 	backend_remove_dir(dir);
-	say(s, "%s unmounted", dir);
+	sweep_say(s, "%s unmounted", dir);
 }
 
 static void table_unrefp(struct libmnt_table **t)
@@ -252,10 +244,10 @@ static int sweep_sockets(struct sweep *s)
 		    lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
 			continue;
 		if (unlink(path) < 0) {
-			note_failure(s, -errno);
+			sweep_note(s, -errno);
 			continue;
 		}
-		say(s, "%s removed", path);
+		sweep_say(s, "%s removed", path);
 		path[strlen(path) - strlen("/" BACKEND_NBD_SOCKET)] = '\0';
 		backend_remove_dir(path);
 	}
@@ -270,9 +262,26 @@ int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *w
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	note_failure(&s, each_mount(&s, abort_mount));
-	note_failure(&s, sys_loop_each(sweep_loop, &s));
-	note_failure(&s, each_mount(&s, sweep_mount));
-	note_failure(&s, sweep_sockets(&s));
+#ifdef HAVE_UBLK
+	sweep_ublk(&s);
+#endif
+	sweep_note(&s, each_mount(&s, abort_mount));
+	sweep_note(&s, sys_loop_each(sweep_loop, &s));
+	sweep_note(&s, each_mount(&s, sweep_mount));
+	sweep_note(&s, sweep_sockets(&s));
+	return s.result;
+}
+
+int blk_backend_give_up(const char *devices_dir, void (*said)(void *arg, const char *what),
+			void *arg)
+{
+	CLEANUP(freep) char *dir = realpath(devices_dir, NULL);
+	struct sweep s = {.dir = dir, .said = said, .arg = arg};
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+#ifdef HAVE_UBLK
+	sweep_ublk_waiting(&s);
+#endif
 	return s.result;
 }

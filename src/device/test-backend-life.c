@@ -149,11 +149,14 @@ static void loop_refuses_user_mode(void **state)
 	assert_int_equal(rig_present(&rig), -EPERM);
 }
 
-static void auto_takes_loop_first(void **state)
+static void auto_takes_loop_next_to_ublk(void **state)
 {
+	const struct blk_backend *ublk;
 	char why[128];
 
-	assert_ptr_equal(blk_backend_choose("auto", false, why, sizeof(why)), &blk_backend_loop);
+	ublk = blk_backend_choose("ublk", false, why, sizeof(why));
+	assert_ptr_equal(blk_backend_choose("auto", false, why, sizeof(why)),
+			 ublk ? ublk : &blk_backend_loop);
 	assert_ptr_equal(blk_backend_choose("fuse", false, why, sizeof(why)), &blk_backend_fuse);
 }
 
@@ -653,7 +656,7 @@ static int tests(void)
 		T(fusermount_serves_user_mode),
 		T(user_without_rights_has_a_file),
 		T(loop_refuses_user_mode),
-		T(auto_takes_loop_first),
+		T(auto_takes_loop_next_to_ublk),
 		T(gate_of_the_file),
 		T(gate_of_the_block_device),
 		T(raw_opener_that_slips_in_keeps_the_device),

@@ -29,7 +29,7 @@
 
 extern char **environ;
 
-#define TESTS_S 240
+#define TESTS_S 240 /* unless RIG_SECONDS says how long */
 
 /* ---- the unit ------------------------------------------------------------------ */
 
@@ -197,6 +197,7 @@ int rig_present(struct rig *g)
 		.lu = &g->unit,
 		.limits = g->unit.limits,
 		.user_mode = g->user_mode,
+		.identity = g->identity,
 	};
 
 	return g->backend->start(&g->dev, &cfg);
@@ -431,6 +432,7 @@ static void clean_up(const char *dir)
 	for (unsigned k = 0; k < 64; k++) {
 		snprintf(line, sizeof(line), "%s/%u", dir, k);
 		(void)blk_backend_loop.sweep(line, say_nothing, NULL);
+		(void)blk_backend_give_up(line, say_nothing, NULL);
 	}
 	snprintf(line, sizeof(line), "rm -rf --one-file-system %s", dir);
 	(void)!system(line);
@@ -441,6 +443,8 @@ static int parent(const char *self)
 	char dir[] = "/tmp/rig-XXXXXX";
 	const struct timespec step = {.tv_nsec = 20000000};
 	char *argv[] = {(char *)(uintptr_t)self, (char *)(uintptr_t) "--tests", NULL};
+	const char *seconds = getenv("RIG_SECONDS");
+	const unsigned limit_s = seconds ? (unsigned)strtoul(seconds, NULL, 10) : TESTS_S;
 	int status = 0;
 	pid_t pid;
 
@@ -450,7 +454,7 @@ static int parent(const char *self)
 	if (posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ))
 		return 1;
 	for (unsigned k = 0; waitpid(pid, &status, WNOHANG) == 0; k++) {
-		if (k == TESTS_S * 50)
+		if (k == limit_s * 50)
 			kill(pid, SIGKILL);
 		nanosleep(&step, NULL);
 	}

@@ -46,6 +46,7 @@ struct rig {
 	struct blk_dev *dev;
 	char dir[128]; /* of this rig */
 	char name[32];
+	const char *identity; /* of the unit; NULL: it has none */
 	bool user_mode;
 };
 

@@ -166,6 +166,16 @@ static void sweep(const char *devices_dir)
 		log_info("%u links left behind by a service that died: removed", n);
 }
 
+/* Devices that waited for a unit that did not come back, or cannot be served any more. */
+static void give_up(const char *devices_dir)
+{
+	int r = blk_backend_give_up(devices_dir, swept, NULL);
+
+	if (r)
+		log_warning("%s: devices that waited could not all be removed: %s", devices_dir,
+			    strerror(-r));
+}
+
 static unsigned reactors_wanted(const struct config *c)
 {
 	int n = get_nprocs();
@@ -348,6 +358,8 @@ static int service_start(struct service *sv)
 	m->user_mode = sv->options.user_mode;
 	sweep(m->devices_dir);
 	r = backend_choose(sv);
+	if (r || !m->backend->takes_over)
+		give_up(m->devices_dir);
 	if (r == 0)
 		r = store_begin(sv);
 	if (r)
@@ -388,6 +400,7 @@ static int service_stop(struct service *sv)
 	}
 	if (!clean)
 		log_error("stopping: not everything could be taken away");
+	give_up(m->devices_dir);
 	/* a discovery under way has a bound of its own, which nobody needs to wait for */
 	if (!rpc_stop(sv->rpc, RPC_STOP_NS) || !manager_wait_helpers(m, RPC_STOP_NS) || !clean) {
 		log_info("stopped");

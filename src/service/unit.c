@@ -526,8 +526,21 @@ static int unit_make_lu(struct unit *u, struct unit_path *p)
 	return r;
 }
 
+/* What tells it from all others, in the next service too; "": nothing does. */
+static void unit_identity(const struct unit *u, char *buf, size_t n)
+{
+	const struct unit_path *p = list_first(&u->paths, struct unit_path, in_unit);
+	char name[LU_NAME_MAX];
+
+	lu_info_name(&u->info, name, sizeof(name));
+	buf[0] = '\0';
+	if (p && name[0])
+		snprintf(buf, n, "%s %s %s", p->session->target, name, u->info.serial);
+}
+
 int unit_present(struct unit *u)
 {
+	char identity[ISCSI_NAME_MAX + LU_NAME_MAX + sizeof(u->info.serial) + 3];
 	struct blk_dev_cfg cfg = {
 		.name = u->name,
 		.devices_dir = u->m->devices_dir,
@@ -536,10 +549,13 @@ int unit_present(struct unit *u)
 		.lu = u->lu,
 		.limits = u->info.limits,
 		.user_mode = u->m->user_mode,
+		.identity = identity,
 	};
 	struct blk_dev *dev = NULL;
-	int r = u->backend->start(&dev, &cfg);
+	int r;
 
+	unit_identity(u, identity, sizeof(identity));
+	r = u->backend->start(&dev, &cfg);
 	if (r) {
 		char why[160];
 
