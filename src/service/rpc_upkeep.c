@@ -13,6 +13,7 @@
 #include "service/unit.h"
 
 #define RESCAN_WAIT_NS (60 * NS_PER_S)
+#define RESCAN_LOOK_NS (NS_PER_S / 2) /* is it still connected? */
 
 /* The session of the argument, or all of them, as references. */
 static uint32_t sessions_arg(struct rpc *c, struct session ***ret, size_t *ret_n)
@@ -65,6 +66,23 @@ struct rescan {
 	unsigned number;
 };
 
+/* As sess_rescan_wait(); -ENOTCONN when the connection is lost meanwhile. */
+static int rescan_wait(struct session *s, unsigned number, uint64_t deadline_ns)
+{
+	uint64_t until_ns;
+	int r;
+
+	do {
+		until_ns = clock_now_ns() + RESCAN_LOOK_NS;
+		if (until_ns > deadline_ns)
+			until_ns = deadline_ns;
+		r = sess_rescan_wait(s, number, until_ns);
+		if (r == -ETIMEDOUT && !has_connection(s))
+			return -ENOTCONN;
+	} while (r == -ETIMEDOUT && until_ns < deadline_ns);
+	return r;
+}
+
 /* All at once, then each is waited for. A session that ends meanwhile has nothing to tell. */
 static uint32_t rescan_all(struct rpc *c, struct session **v, struct rescan *rescans, size_t n)
 {
@@ -80,7 +98,7 @@ static uint32_t rescan_all(struct rpc *c, struct session **v, struct rescan *res
 		int r = v[i]->informational ? 0 : -ENOTCONN;
 
 		if (rescans[i].asked)
-			r = sess_rescan_wait(v[i], rescans[i].number, deadline_ns);
+			r = rescan_wait(v[i], rescans[i].number, deadline_ns);
 		if (r && r != -ENODEV)
 			code = rescan_refuse(c, v[i], r);
 	}

@@ -558,3 +558,31 @@ def test_interactive(service, tgt):
     assert parts[-3] == "Total of 0 sessions\n\n%s\n" % OK and parts[-1] == ""
     # the exit status is that of the last command
     assert service.cli(stdin="SessionList\nLogoutTarget 1-1\n").code == 1
+
+
+# ---- a target that misbehaves ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status,code", ((0x0200, 0x08), (0x0201, 0x09), (0x0202, 0x0A), (0x0203, 0x0B), (0x0204, 0x0C), (0x0206, 0x0E), (0x0300, 0x12), (0x0301, 0x13)))
+def test_login_that_the_target_refuses(service, make_target, status, code):
+    t = make_target()
+    service.cli("AddTargetPortal", "127.0.0.1", t.port, check=0)
+    t.rule("login 0 status 0x%04x" % status)
+    r = service.cli("--status", "QLoginTarget", t.name)
+    assert (r.code, r.last) == (1, "Status: 0x%x" % (0xEFFF0000 + code)), r
+    # the reason, and nothing that looks like a session
+    assert re.match("    .*%s" % re.escape(t.name), r.lines[-3]) and "Session Id" not in r.out
+    assert service.cli("SessionList").out.count("Total of 0 sessions") == 1
+
+
+def test_query_that_a_target_refuses(service, make_target):
+    t = make_target()
+    service.cli("AddTargetPortal", "127.0.0.1", t.port, check=0)
+    session = service.login_at(t.name, t.port, informational=True)
+    t.rule("command 1 early-status 0x18")
+    r = service.cli("ReportLUNs", session)
+    # RESERVATION CONFLICT has no sense data
+    assert r.code == 1 and r.data == ["    ScsiStatus             : 0x18", "    Sense Buffer Size      : 0x0"] and r.last == "The scsi request failed. "
+    t.clear()
+    service.cli("ReportLUNs", session, check=0)
+    service.logout(session)

@@ -147,3 +147,37 @@ def test_counters(service, tgt):
     assert [c["id"] for c in after["connections"]] == [service.sessions()[0]["connections"][0]["id"]]
     assert after["connections"][0]["bytesPerSecond"] >= 0
     service.logout(session)
+
+
+def test_target_that_says_nothing_any_more(make_service, tgt):
+    """It is not waited for until the end of time."""
+    service = make_service("[session]\nretry_min = 100ms\nretry_max = 500ms\nnop_interval = 500ms\nnop_timeout = 1\n")
+    discover(service, tgt)
+    session = service.login(tgt.name)
+    service.device(session)
+    tgt.stop()
+    with pytest.raises(Refused) as e:
+        service.varlink("RescanSession", sessionId=None)
+    assert e.value.code == NOT_ALL_SUCCESS
+    assert len(service.varlink("GetStatistics", sessionId=session)["sessions"]) == 1
+    tgt.go_on()
+    wait_for(lambda: service.sessions()[0]["state"] == "up", 60, "the session")
+    rescan(service)
+    service.logout(session)
+
+
+def test_errors_are_counted(make_service, make_target):
+    service = make_service("[session]\nretry_min = 100ms\nretry_max = 500ms\n")
+    t = make_target("--digests", "require")
+    service.cli("AddTargetPortal", "127.0.0.1", t.port, check=0)
+    session = service.login_at(t.name, t.port, options=("*", "1", "1", *("*",) * 6))
+    device = service.device(session)
+    t.rule("data-in 1 corrupt-data")
+    run("blockdev", "--flushbufs", device)
+    assert read(device, 4 << 20, 1 << 16) == bytes(1 << 16)
+    s = service.varlink("GetStatistics", sessionId=session)["sessions"][0]
+    assert s["digestErrors"] == 1 and s["connectionsLost"] == 1 and s["devices"][0]["errors"] == 0
+    wait_for(lambda: service.varlink("GetStatistics", sessionId=session)["sessions"][0]["reconnects"] == 1, 20, "the new login")
+    t.clear()
+    wait_for(lambda: service.sessions()[0]["state"] == "up", 20, "the session")
+    service.logout(session)
