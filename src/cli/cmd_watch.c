@@ -85,7 +85,8 @@ static ISDSC_STATUS watch(struct cli *cli, int stop_fd)
 		status = service_next(c, stop_fd, -1, &event, why, sizeof(why));
 		going = event && show_event(cli, event);
 		if (status == ISDSC_SERVICE_NOT_RUNNING)
-			snprintf(why, sizeof(why), "The service has ended");
+			snprintf(why, sizeof(why),
+				 "The service has ended, or it has cut this listener off");
 	}
 	if (status)
 		own_why(cli, why);
@@ -145,21 +146,34 @@ static bool are_ready(const json_t *devices)
 	return n_ready > 0;
 }
 
-/* One look, and, when they are not there, a wait for the next event. */
+/* Waits for an event, and takes those that are there already with it. */
+static ISDSC_STATUS events_skip(struct varlink_conn *c, long long left_ms, char *why, size_t n_why)
+{
+	ISDSC_STATUS status;
+	bool some;
+
+	do {
+		CLEANUP(json_dropp) json_t *event = NULL;
+
+		status = service_next(c, -1, (int)left_ms, &event, why, n_why);
+		some = event != NULL;
+		left_ms = 0;
+	} while (!status && some);
+	return status;
+}
+
+/* One look, and, when they are not there, a wait until something has happened. */
 static ISDSC_STATUS devices_look(struct varlink_conn *c, const char *session_id, long long left_ms,
 				 bool *ret_ready, char *why, size_t n_why)
 {
 	CLEANUP(json_dropp) json_t *reply = NULL;
-	CLEANUP(json_dropp) json_t *event = NULL;
 	ISDSC_STATUS status = service_call(
 		"ListDevices", json_pack("{s:s}", "sessionId", session_id), &reply, why, n_why);
 
 	if (status)
 		return status;
 	*ret_ready = are_ready(json_object_get(reply, "devices"));
-	if (*ret_ready)
-		return ERROR_SUCCESS;
-	return service_next(c, -1, (int)left_ms, &event, why, n_why);
+	return *ret_ready ? ERROR_SUCCESS : events_skip(c, left_ms, why, n_why);
 }
 
 static ISDSC_STATUS devices_await(struct cli *cli, const char *session_id, char *why, size_t n_why)

@@ -158,7 +158,7 @@ def test_watch_as_json_until_the_service_ends(service, tgt, watch):
     assert service.stop() == 0
     code, out = w.rest()
     told = json.loads(out)
-    assert code == 1 and told["StatusName"] == "ISDSC_SERVICE_NOT_RUNNING" and told["Detail"] == "The service has ended"
+    assert code == 1 and told["StatusName"] == "ISDSC_SERVICE_NOT_RUNNING" and told["Detail"].startswith("The service has ended")
 
 
 def test_watch_without_a_service(tmp_path):
