@@ -61,6 +61,7 @@ static void plan_target(struct world *w)
 	c->data_digest = rng_below(r, 2);
 	c->require_digests = true;
 	c->initial_r2t = rng_below(r, 2);
+	c->any_order = !rng_below(r, 3);
 	c->immediate_data = rng_below(r, 2);
 	bursts(w, &c->max_burst, &c->first_burst, &c->mrdsl);
 	c->time2wait_s = rng_below(r, 4);
@@ -104,6 +105,7 @@ static void plan_session(struct world *w)
 	o->ImmediateData = rng_below(r, 4) != 0;
 	bursts(w, &o->MaxBurstLength, &o->FirstBurstLength, &o->MaxRecvDataSegmentLength);
 	o->MaxOutstandingR2T = rng_from(r, 1, 8);
+	o->DataPDUInOrder = o->DataSequenceInOrder = rng_below(r, 2);
 	o->DefaultTime2Wait = rng_below(r, 3);
 	o->DefaultTime2Retain = rng_below(r, 4) ? rng_from(r, 3, 30) : 0;
 }

@@ -124,6 +124,12 @@ static struct piece *piece_add(struct cmd *k)
 	return &k->piece[k->n_pieces++];
 }
 
+/* Without order data is sent, and asked for, from both ends. */
+static bool from_the_end(const struct session *s)
+{
+	return !s->pdu_in_order && !s->sequence_in_order && rng_below(&s->t->rng, 2);
+}
+
 /* One Data-In; true: it was the last thing to say. */
 static bool send_some(struct cmd *k)
 {
@@ -135,8 +141,12 @@ static bool send_some(struct cmd *k)
 	bool last, collapse;
 	uint32_t statsn = k->conn->statsn;
 
-	p->off = k->n_sent;
 	p->n = left <= most && !rng_below(&t->rng, 2) ? left : some(t, smaller(left, most));
+	p->off = k->n_sent - k->n_end;
+	if (from_the_end(s)) {
+		k->n_end += p->n;
+		p->off = total - k->n_end;
+	}
 	k->n_sent += p->n;
 	k->burst += p->n;
 	last = k->n_sent == total;
@@ -315,9 +325,16 @@ static bool asked_for(const struct cmd *k, uint32_t off)
  */
 static bool ask_again(struct cmd *k)
 {
-	uint32_t off = 0, n, at = 0;
+	uint32_t off = 0, n, at = 0, end = k->expected - k->n_asked_end;
 
-	while (k->have && at < k->n_asked && hole(k, at, k->n_asked - at, &off, &n)) {
+	while (k->have && hole(k, at, k->expected - at, &off, &n)) {
+		/* What nobody has been asked for yet is none. */
+		if (off >= k->n_asked && off < end) {
+			at = end;
+			continue;
+		}
+		if (off < k->n_asked && n > k->n_asked - off)
+			n = k->n_asked - off;
 		n = smaller(n, k->session->max_burst);
 		at = off + n;
 		if (asked_for(k, off))
@@ -336,11 +353,19 @@ static void ask(struct cmd *k)
 	if (k->unsolicited)
 		return;
 	if (ask_again(k)) {
-		while (k->n_open < s->max_r2t && k->n_asked < k->expected) {
-			uint32_t n = some(s->t, smaller(k->expected - k->n_asked, s->max_burst));
+		uint32_t left;
 
-			send_r2t(k, k->n_asked, n);
-			k->n_asked += n;
+		while (k->n_open < s->max_r2t &&
+		       (left = k->expected - k->n_asked - k->n_asked_end)) {
+			uint32_t n = some(s->t, smaller(left, s->max_burst));
+
+			if (from_the_end(s)) {
+				k->n_asked_end += n;
+				send_r2t(k, k->expected - k->n_asked_end, n);
+			} else {
+				send_r2t(k, k->n_asked, n);
+				k->n_asked += n;
+			}
 		}
 	}
 	wait_for_data(k);
@@ -646,7 +671,12 @@ static void resume_read(struct cmd *k, uint32_t datasn)
 		datasn = k->acked;
 	if (datasn < k->n_pieces)
 		k->n_pieces = datasn;
-	k->n_sent = k->n_pieces ? k->piece[k->n_pieces - 1].off + k->piece[k->n_pieces - 1].n : 0;
+	k->n_sent = k->n_end = 0;
+	for (uint32_t i = 0; i < k->n_pieces; i++) {
+		if (k->piece[i].off != k->n_sent - k->n_end)
+			k->n_end += k->piece[i].n;
+		k->n_sent += k->piece[i].n;
+	}
 	k->burst = 0;
 	k->state = CMD_SEND;
 	k->due_ns = k->session->t->now_ns;

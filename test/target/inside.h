@@ -83,10 +83,11 @@ struct cmd {
 	uint32_t n_data, n_room;
 
 	/* writes */
-	uint32_t n_got;   /* bytes */
-	uint32_t n_asked; /* bytes from 0 that were sent unasked or that an R2T asks for */
-	uint8_t *have;    /* level >= 1: which bytes have come */
-	bool unsolicited; /* Data-Out without R2T is still coming */
+	uint32_t n_got;       /* bytes */
+	uint32_t n_asked;     /* bytes from 0 that were sent unasked or that an R2T asks for */
+	uint32_t n_asked_end; /* likewise from the end */
+	uint8_t *have;        /* level >= 1: which bytes have come */
+	bool unsolicited;     /* Data-Out without R2T is still coming */
 	uint32_t unsolicited_datasn;
 	uint8_t refuse; /* status to end with once the unsolicited data is there */
 	uint32_t r2tsn; /* next */
@@ -97,6 +98,7 @@ struct cmd {
 	struct piece *piece;
 	uint32_t n_pieces, n_piece_room;
 	uint32_t n_sent; /* bytes */
+	uint32_t n_end;  /* of them, from the end */
 	uint32_t burst;  /* bytes of the sequence so far */
 	uint32_t acked;  /* DataSN below this are not needed any more */
 
@@ -165,6 +167,7 @@ struct session {
 
 	uint32_t erl, max_connections, max_r2t;
 	bool initial_r2t, immediate_data;
+	bool pdu_in_order, sequence_in_order;
 	uint32_t max_burst, first_burst, time2wait_s, time2retain_s;
 
 	uint32_t expcmdsn, told_max;

@@ -68,7 +68,7 @@ enum merge {
 	LARGER,
 	BOTH,
 	EITHER,
-	ONLY_YES,
+	EITHER_NOT, /* the same, and it is the other value that is its configuration's */
 };
 
 #define OFFSET(member) __builtin_offsetof(struct session, member)
@@ -98,14 +98,17 @@ static const struct key {
 	 true},
 	{"ErrorRecoveryLevel", SMALLER, OFFSET(erl), __builtin_offsetof(struct tgt_cfg, erl),
 	 false},
-	{"DataPDUInOrder", ONLY_YES, 0, 0, true},
-	{"DataSequenceInOrder", ONLY_YES, 0, 0, true},
+	{"DataPDUInOrder", EITHER_NOT, OFFSET(pdu_in_order),
+	 __builtin_offsetof(struct tgt_cfg, any_order), true},
+	{"DataSequenceInOrder", EITHER_NOT, OFFSET(sequence_in_order),
+	 __builtin_offsetof(struct tgt_cfg, any_order), true},
 };
 
 static void take_boolean(struct tconn *c, const struct key *k, const char *value)
 {
 	bool *to = (bool *)((char *)c->proposed + k->session_at);
-	bool mine = *(const bool *)((const char *)&c->t->cfg + k->cfg_at);
+	bool mine =
+		*(const bool *)((const char *)&c->t->cfg + k->cfg_at) != (k->merge == EITHER_NOT);
 	bool his = strcmp(value, "Yes") == 0;
 
 	if (!his && strcmp(value, "No") != 0)
@@ -131,9 +134,7 @@ static void take_operational(struct tconn *c, const struct key *k, const char *v
 {
 	if (c->discovery && k->data_only)
 		say(c, k->name, "Irrelevant");
-	else if (k->merge == ONLY_YES)
-		say(c, k->name, "Yes");
-	else if (k->merge == BOTH || k->merge == EITHER)
+	else if (k->merge == BOTH || k->merge == EITHER || k->merge == EITHER_NOT)
 		take_boolean(c, k, value);
 	else
 		take_number(c, k, value);

@@ -18,6 +18,7 @@ struct session *tsession_make(struct tgt *t)
 	s->max_connections = 1;
 	s->max_r2t = 1;
 	s->initial_r2t = true;
+	s->pdu_in_order = s->sequence_in_order = true;
 	s->immediate_data = true;
 	s->max_burst = 262144;
 	s->first_burst = 65536;

@@ -41,6 +41,7 @@ struct tgt_cfg {
 	bool header_digest, data_digest; /* taken when offered; else None */
 	bool require_digests;            /* prefers CRC32C whatever the order of the offer */
 	bool initial_r2t, immediate_data;
+	bool any_order; /* DataPDUInOrder and DataSequenceInOrder No, when both are asked for */
 	uint32_t mrdsl; /* MaxRecvDataSegmentLength that it declares */
 	uint32_t max_burst, first_burst;
 	uint32_t time2wait_s, time2retain_s;
