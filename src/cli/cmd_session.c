@@ -262,6 +262,46 @@ static ISDSC_STATUS session_show(struct cli *cli, const ISCSI_SESSION_INFOA *s, 
 	return status;
 }
 
+static ISDSC_STATUS parameters_call(const void *arg, ULONG *size, ULONG *count, void *buffer)
+{
+	(void)arg;
+	return GetIScsiSessionListEx(size, count, buffer);
+}
+
+/* Those of its leading connection, as the PowerShell module has them for a session. */
+static void parameters_set(json_t *session, const ISCSI_SESSION_INFO_EX *s)
+{
+	const ISCSI_CONNECTION_INFO_EX *c = s->Connections;
+
+	if (s->ConnectionCount == 0)
+		return;
+	json_object_set_new(session, "AuthenticationType", json_string(auth_word(c->AuthType)));
+	json_object_set_new(session, "IsHeaderDigest", json_boolean(c->HeaderDigest));
+	json_object_set_new(session, "IsDataDigest", json_boolean(c->DataDigest));
+}
+
+/* What only JSON has: a session that is gone by now, or has no connection, is left as it is. */
+static void parameters_to_json(const json_t *list)
+{
+	CLEANUP(freep) void *buffer = NULL;
+	const ISCSI_SESSION_INFO_EX *all;
+	char id[ID_TEXT_BYTES];
+	json_t *session;
+	size_t i;
+	ULONG n;
+
+	(void)list_get(parameters_call, NULL, 1, 0, &buffer, &n);
+	all = buffer;
+	for (ULONG k = 0; k < n; k++) {
+		id_format(&all[k].SessionId, id);
+		json_array_foreach(list, i, session)
+		{
+			if (strcmp(json_text(session, "SessionIdentifier"), id) == 0)
+				parameters_set(session, &all[k]);
+		}
+	}
+}
+
 ISDSC_STATUS cmd_session_list(struct cli *cli, int argc, char **argv)
 {
 	CLEANUP(freep) ISCSI_SESSION_INFOA *sessions = NULL;
@@ -280,6 +320,8 @@ ISDSC_STATUS cmd_session_list(struct cli *cli, int argc, char **argv)
 		if (status)
 			worst = status;
 	}
+	if (cli->json)
+		parameters_to_json(list);
 	out_json(cli, "Sessions", list);
 	return worst;
 }

@@ -100,6 +100,7 @@ def told(service):
 
 def test_every_command(told, service, tgt):
     tgt.setting("MaxConnections", "8")
+    tgt.setting("HeaderDigest", "CRC32C,None")
     address, port = "127.0.0.1", str(tgt.port)
     name = tgt.name
     static = "iqn.2020-01.net.example:static"
@@ -126,11 +127,12 @@ def test_every_command(told, service, tgt):
     told("RefreshiSNSServer", "*")
     told("FirewallExemptiSNSServer")
     # sessions
-    o = told("LoginTarget", name, "T", address, port, "*", "*", "*", "*", "*", "*", "8", *STARS[4:], "*", "0", "--wait")
+    o = told("LoginTarget", name, "T", address, port, "*", "*", "*", "*", "1", "*", "8", *STARS[4:], "*", "0", "--wait")
     sid = o["SessionIdentifier"]
     assert re.fullmatch("[0-9a-f]+-[0-9a-f]+", sid) and o["TargetName"] == name
     s = told("SessionList")["Sessions"][0]
     assert (s["SessionIdentifier"], s["TargetNodeAddress"], s["NumberOfConnections"]) == (sid, name, 1)
+    assert (s["AuthenticationType"], s["IsHeaderDigest"], s["IsDataDigest"]) == ("NONE", True, False)
     assert s["Connections"][0]["ConnectionIdentifier"] == o["ConnectionIdentifier"] and s["Connections"][0]["CID"] == 1
     device = s["Devices"][0]["LegacyName"]
     assert os.path.exists(device) and "Devices" not in told("SessionList", "F")["Sessions"][0]
