@@ -227,7 +227,14 @@ static int look(struct blk_dev *d)
 	return r == 0 && h.n > 0 ? -EBUSY : r;
 }
 
-static int quiet_once(struct blk_dev *d, bool force, uint64_t deadline_ns)
+static void unprotect(struct blk_dev *d)
+{
+	if (!d->limits.read_only)
+		(void)run_step(d, protect_apart, -1, false, clock_now_ns() + LET_GO_NS);
+}
+
+/* Nobody uses the device, nothing is left to write, and it is write-protected; or as before. */
+static int quiet(struct blk_dev *d, bool force, uint64_t deadline_ns)
 {
 	int r = look(d);
 
@@ -236,13 +243,9 @@ static int quiet_once(struct blk_dev *d, bool force, uint64_t deadline_ns)
 	r = run_step(d, quiet_apart, blockdev_gate_fd(&d->block), force, deadline_ns);
 	if (r == 0)
 		r = look(d);
+	if (r)
+		unprotect(d);
 	return r;
-}
-
-static void unprotect(struct blk_dev *d, uint64_t deadline_ns)
-{
-	if (!d->limits.read_only)
-		(void)run_step(d, protect_apart, -1, false, deadline_ns);
 }
 
 /* The disk is gone from the system on return, or -EBUSY. */
@@ -268,12 +271,13 @@ static int stop_disk(struct blk_dev *d, bool safely, uint64_t deadline_ns)
 static int take_away_once(struct blk_dev *d, uint64_t deadline_ns)
 {
 	const bool safely = (d->features & UBLK_F_SAFE_STOP) && blockdev_gate_fd(&d->block) >= 0;
-	int r = quiet_once(d, false, deadline_ns);
+	int r = quiet(d, false, deadline_ns);
 
-	if (r == 0)
-		r = stop_disk(d, safely, deadline_ns);
 	if (r)
-		unprotect(d, clock_now_ns() + LET_GO_NS);
+		return r;
+	r = stop_disk(d, safely, deadline_ns);
+	if (r)
+		unprotect(d);
 	return r;
 }
 
@@ -291,7 +295,7 @@ static int take_away(struct blk_dev *d, uint64_t deadline_ns)
 static int force_away(struct blk_dev *d, uint64_t deadline_ns)
 {
 	/* Nobody is there, as far as that can be told: what they wrote arrives all the same. */
-	if (quiet_once(d, true, deadline_ns))
+	if (quiet(d, true, deadline_ns))
 		ublk_queue_cut(d->queue);
 	return stop_disk(d, false, deadline_ns);
 }
