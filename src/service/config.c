@@ -122,8 +122,6 @@ static const struct key_row keys[] = {
 	 2 * SECONDS},
 	{"DefaultTime2Retain", SCOPE_SESSION, KEY_TIME, T(time2retain_ns), 0, 3600 * SECONDS,
 	 20 * SECONDS},
-	{"DataPDUInOrder", SCOPE_SESSION, KEY_BOOL, T(data_pdu_in_order), 0, 1, 1},
-	{"DataSequenceInOrder", SCOPE_SESSION, KEY_BOOL, T(data_sequence_in_order), 0, 1, 1},
 	{"ErrorRecoveryLevel", SCOPE_SESSION, KEY_NUMBER, T(error_recovery_level), 0, 2, 0},
 };
 
@@ -657,8 +655,6 @@ void tuning_offer(const struct tuning *t, struct iscsi_params *ret)
 	ret->MaxConnections = (uint32_t)t->max_connections;
 	ret->DefaultTime2Wait = (uint32_t)(t->time2wait_ns / NS_PER_S);
 	ret->DefaultTime2Retain = (uint32_t)(t->time2retain_ns / NS_PER_S);
-	ret->DataPDUInOrder = (uint32_t)t->data_pdu_in_order;
-	ret->DataSequenceInOrder = (uint32_t)t->data_sequence_in_order;
 	ret->ErrorRecoveryLevel = (uint32_t)t->error_recovery_level;
 }
 

@@ -42,7 +42,6 @@ struct tuning {
 	uint64_t max_units;                  /* the LUNs after that many disks are left out */
 	uint64_t header_digest, data_digest; /* enum iscsi_digest_offer */
 	uint64_t initial_r2t, immediate_data;
-	uint64_t data_pdu_in_order, data_sequence_in_order;
 	uint64_t first_burst, max_burst, max_recv_segment;
 	uint64_t max_outstanding_r2t;
 	uint64_t max_connections;

@@ -140,8 +140,6 @@ static void values(void **state)
 			      "MaxConnections = 4\n"
 			      "DefaultTime2Wait = 0\n"
 			      "DefaultTime2Retain = 1min\n"
-			      "DataPDUInOrder = no\n"
-			      "DataSequenceInOrder = no\n"
 			      "ErrorRecoveryLevel = 2\n"),
 			 0);
 	assert_string_equal(c.backend, "fuse");
@@ -174,8 +172,6 @@ static void values(void **state)
 	assert_int_equal(offer.MaxConnections, 4);
 	assert_int_equal(offer.DefaultTime2Wait, 0);
 	assert_int_equal(offer.DefaultTime2Retain, 60);
-	assert_int_equal(offer.DataPDUInOrder, 0);
-	assert_int_equal(offer.DataSequenceInOrder, 0);
 	assert_int_equal(offer.ErrorRecoveryLevel, 2);
 }
 
