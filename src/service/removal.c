@@ -203,10 +203,15 @@ static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
 	}
 }
 
+/* Without the family's lock: paths of other sessions come and go meanwhile. */
 static bool can_flush(const struct unit *u)
 {
-	return u->lu && u->state == UNIT_READY && unit_n_active(u) > 0 &&
-	       !lu_is_fenced(u->lu, NULL, 0);
+	bool ready;
+
+	pthread_mutex_lock(&u->m->lock);
+	ready = u->lu && u->state == UNIT_READY && unit_n_active(u) > 0;
+	pthread_mutex_unlock(&u->m->lock);
+	return ready && !lu_is_fenced(u->lu, NULL, 0);
 }
 
 static uint32_t flush_one(struct leaving *l, bool up, struct refusal *why)

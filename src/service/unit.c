@@ -365,6 +365,14 @@ static void path_free(struct unit_path *p)
 	free(p);
 }
 
+/* Family locked. */
+static void path_set_active(struct unit_path *p, bool active)
+{
+	pthread_mutex_lock(&p->unit->m->lock);
+	p->active = active;
+	pthread_mutex_unlock(&p->unit->m->lock);
+}
+
 int unit_path_activate(struct unit_path *p)
 {
 	struct lu_call c = {.u = p->unit, .p = p};
@@ -372,7 +380,7 @@ int unit_path_activate(struct unit_path *p)
 	if (p->active)
 		return 0;
 	loop_call(p->unit->loop, call_path_add, &c);
-	p->active = c.result == 0;
+	path_set_active(p, c.result == 0);
 	return c.result;
 }
 
@@ -381,7 +389,7 @@ void unit_path_deactivate(struct unit_path *p)
 	if (!p->active)
 		return;
 	loop_call(p->unit->loop, call_path_remove, &(struct lu_call){.u = p->unit, .p = p});
-	p->active = false;
+	path_set_active(p, false);
 }
 
 void unit_path_disown(struct unit_path *p)
@@ -389,7 +397,7 @@ void unit_path_disown(struct unit_path *p)
 	if (!p->active)
 		return;
 	loop_call(p->unit->loop, call_path_disown, &(struct lu_call){.u = p->unit, .p = p});
-	p->active = false;
+	path_set_active(p, false);
 }
 
 void unit_path_detach(struct unit_path *p)

@@ -33,7 +33,7 @@ struct unit {
 	const struct blk_backend *backend;
 	struct lu *lu;         /* NULL with UNIT_FAILED */
 	struct blk_dev *dev;   /* manager->lock to set; NULL until UNIT_READY */
-	struct list paths;     /* struct unit_path, at least one */
+	struct list paths;     /* struct unit_path, at least one; changed under both locks */
 	atomic_uint attention; /* a bit for each enum lu_event that was not dealt with */
 
 	/* manager->lock */
@@ -51,8 +51,8 @@ struct unit_path {
 	struct unit *unit;
 	struct session *session;
 	uint64_t lun;
-	bool told;                                    /* as an event; manager->lock */
-	bool active;                                  /* the unit sends commands there */
+	bool told;   /* as an event; manager->lock */
+	bool active; /* the unit sends commands there; changed under both locks */
 	char link[ADDRESS_MAX + ISCSI_NAME_MAX + 64]; /* name below by-path */
 };
 
@@ -81,6 +81,7 @@ const char *unit_name_for_open(const struct unit *u);
 /* manager->lock or family's: is @device a name of the path's device (its own, or one of our links)?
  */
 bool unit_path_is_device(const struct unit_path *p, const char *device);
+/* manager->lock or family's. */
 unsigned unit_n_active(const struct unit *u);
 
 /* Family locked, device stopped and freed (dev NULL): the end of unit and paths. */
