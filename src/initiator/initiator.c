@@ -658,6 +658,12 @@ int initiator_text(struct initiator *i, const char *text, size_t n,
 	return 0;
 }
 
+bool initiator_auth_is(const struct initiator *i, const void *name, size_t n_name,
+		       const void *secret, size_t n_secret)
+{
+	return session_auth_is(i->session, name, n_name, secret, n_secret);
+}
+
 void initiator_get_status(const struct initiator *i, struct initiator_status *ret)
 {
 	const struct link *l;

@@ -213,6 +213,10 @@ int initiator_add_connection(struct initiator *i, const struct initiator_connect
  */
 int initiator_remove_connection(struct initiator *i, unsigned number, struct initiator_change *c);
 
+/* session_auth_is() */
+bool initiator_auth_is(const struct initiator *i, const void *name, size_t n_name,
+		       const void *secret, size_t n_secret);
+
 /* The path of every unit of this session; `path` is the struct initiator. */
 extern const struct scsi_path_ops initiator_path_ops;
 

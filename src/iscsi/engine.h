@@ -312,6 +312,10 @@ void session_tick(struct iscsi_session *s, uint64_t now_ns);
 
 const struct iscsi_params *session_params(
 	const struct iscsi_session *s); /* negotiated; valid after ISCSI_EV_UP */
+/* Does it answer with that name and secret? NULL is as good as the same; takes as long either way.
+ */
+bool session_auth_is(const struct iscsi_session *s, const void *name, size_t n_name,
+		     const void *secret, size_t n_secret);
 const char *session_target_alias(const struct iscsi_session *s); /* "": none; as params */
 uint16_t session_tsih(const struct iscsi_session *s);
 unsigned session_n_tasks(const struct iscsi_session *s); /* queued and on the wire */

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -472,6 +473,19 @@ bool session_is_held(const struct iscsi_session *s)
 const struct iscsi_params *session_params(const struct iscsi_session *s)
 {
 	return &s->active;
+}
+
+bool session_auth_is(const struct iscsi_session *s, const void *name, size_t n_name,
+		     const void *secret, size_t n_secret)
+{
+	const struct iscsi_auth *a = &s->cfg.auth;
+	bool same = true;
+
+	if (name)
+		same &= n_name == a->n_name && memcmp(name, a->name, n_name) == 0;
+	if (secret)
+		same &= n_secret == a->n_secret && CRYPTO_memcmp(secret, a->secret, n_secret) == 0;
+	return same;
 }
 
 const char *session_target_alias(const struct iscsi_session *s)

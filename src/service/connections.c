@@ -168,13 +168,53 @@ static void offer_digests(struct initiator_connection_cfg *cfg, const struct new
 	cfg->data_digest = o->data_digest ? ISCSI_OFFER_CRC32C : ISCSI_OFFER_NONE;
 }
 
+struct auth_call {
+	const struct session *s;
+	const struct blob *name, *secret; /* NULL: the session's */
+	bool same;
+};
+
+static void auth_on_loop(void *arg)
+{
+	struct auth_call *c = arg;
+
+	c->same = initiator_auth_is(c->s->initiator, c->name ? c->name->bytes : NULL,
+				    c->name ? c->name->n : 0, c->secret ? c->secret->bytes : NULL,
+				    c->secret ? c->secret->n : 0);
+}
+
+static uint32_t check_secret(const struct session *s, const struct login_options *o,
+			     struct refusal *why)
+{
+	struct auth_call name = {.s = s, .name = &o->username};
+	struct auth_call secret = {.s = s, .secret = &o->password};
+
+	if (s->auth_type == AUTH_NONE)
+		return 0; /* nobody asks for them, as at a login */
+	if ((o->specified & OPT_USERNAME) && o->username.n) {
+		loop_call(s->loop, auth_on_loop, &name);
+		if (!name.same)
+			return refuse(why, ISDSC_INVALID_CHAP_USER_NAME,
+				      "the session was logged in with another CHAP user name, and "
+				      "its connections can only be so, too");
+	}
+	if ((o->specified & OPT_PASSWORD) && o->password.n) {
+		loop_call(s->loop, auth_on_loop, &secret);
+		if (!secret.same)
+			return refuse(why, ISDSC_INVALID_TARGET_CHAP_SECRET,
+				      "the session was logged in with another CHAP secret, and its "
+				      "connections can only be so, too");
+	}
+	return 0;
+}
+
 /* A connection of a session proves itself as the session did; anything else would be less, or more.
  */
 static uint32_t check_auth(const struct session *s, const struct login_options *o,
 			   struct refusal *why)
 {
 	if (!(o->specified & OPT_AUTH_TYPE) || o->auth_type == s->auth_type)
-		return 0;
+		return check_secret(s, o, why);
 	return refuse(why, ISDSC_INVALID_LOGON_AUTH_TYPE,
 		      "the session was logged in with authentication type %u, and its connections "
 		      "can only be, too",

@@ -273,6 +273,25 @@ def test_a_connection_is_as_the_session(service, tgt):
     service.logout(session)
 
 
+def test_a_connection_has_the_names_and_secrets_of_the_session(service, guarded):
+    guarded.setting("MaxConnections", 4)
+    add_portal(service, guarded)
+    chap = option(b"alice", ALICE)
+    session = login(service, guarded, {**chap, "informationSpecified": chap["informationSpecified"] | 0x04, "maximumConnections": 0})
+
+    def add(options):
+        return service.varlink("AddConnection", sessionId=session, initiatorPort=ANY, portal=None, securityFlags=0, loginOptions=options, key=None)
+
+    assert refused(add, option(b"bob", ALICE)).code == 0xEFFF004D
+    e = refused(add, option(b"alice", ALICE + b"x"))
+    assert e.code == 0xEFFF004B and ALICE.decode() not in str(e.parameters)
+    assert len(service.sessions()[0]["connections"]) == 1
+    for same in (chap, None, {"informationSpecified": 0, "loginFlags": 0}):
+        add(same)
+    assert len(service.sessions()[0]["connections"]) == 4
+    service.logout(session)
+
+
 # ---- memory -------------------------------------------------------------------
 
 
