@@ -192,6 +192,11 @@ def test_added_at_a_portal_of_its_own_with_digests_of_its_own(service, tgt):
 
 @pytest.mark.parametrize("which", [0, 1], ids=["leading", "added"])
 def test_one_of_two_is_lost_under_load(make_service, tgt, which):
+    """
+    tgt answers the Logout for the lost one and then closes the connection that it came over
+    (doc/recovery.md): whether the session goes on or is taken up again, no byte may suffer.
+    That it goes on with targets that do better is for test_levels.py.
+    """
     service = make_service(FAST)
     session, ids = several(service, tgt, 2)
     fio = verify_io(service.device(session), size="32M")
@@ -199,16 +204,13 @@ def test_one_of_two_is_lost_under_load(make_service, tgt, which):
         for _ in range(3):
             before = wait_for(lambda: len(connections(service)) == 2 and connections(service), 20, "both connections")
             kill_connection(before[which])
-            wait_for(lambda: [c["cid"] for c in connections(service)] != [c["cid"] for c in before], 10, "the loss")
-            assert service.sessions()[0]["state"] == "up"
+            wait_for(lambda: [c["initiatorSocket"] for c in connections(service)] != [c["initiatorSocket"] for c in before], 10, "the loss")
         ended_well(fio)
     finally:
         if fio.poll() is None:
             fio.kill()
     after = wait_for(lambda: len(connections(service)) == 2 and connections(service), 20, "both connections")
     assert [c["id"] for c in after] == ids
-    assert after[which]["cid"] not in (1, 2) and after[1 - which]["cid"] == before[1 - which]["cid"]
-    assert "is back" not in service.log()
     service.logout(session)
 
 

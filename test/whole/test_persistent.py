@@ -166,7 +166,10 @@ def test_the_target_comes_later(make_service, tgt):
     tgt.restart()
     wait_for(lambda: targets_of_sessions(service) == [tgt.name], 20, service.log)
     wait_for(lambda: lines(service, "stored login", tgt.name, "carried out after all"), 5, service.log)
-    assert len(lines(service, "stored login", tgt.name)) == 2
+    # tgt listens some time before it has its target again: that is another reason, and told once
+    told = [line.partition(tgt.name)[2] for line in lines(service, "stored login", tgt.name)]
+    assert len(told) == len(set(told)) <= 3, told
+    assert len(lines(service, "stored login", tgt.name, "tried again")) == len(told) - 1
 
 
 def test_removal_ends_the_tries(make_service, make_peer, tgt):
