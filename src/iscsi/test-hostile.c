@@ -616,6 +616,47 @@ static void the_last_one_is_sent_away(void **state)
 	io_free(&io, 100);
 }
 
+/*
+ * One is sent away with a command that does not end. "Closed", says the target: then that
+ * is over, too. Anything else: it is asked again, over another connection, before the
+ * command is sent a second time.
+ */
+static void unh_ffp_17_1_not_closed_for_sure(void **state)
+{
+	for (uint8_t response = 0; response <= 3; response++) {
+		struct peer a, b;
+		struct io io;
+
+		start(&a, 0);
+		peer_join(&b, &a, 2);
+		io_read(&io, 100);
+		io.task.timeout_ns = 100 * PEER_S;
+		io_submit(&a, &io);
+		peer_expect(&a, PDU_SCSI_CMD);
+		assert_int_equal(session_remove_conn(a.s, a.c, a.now_ns), 0);
+		for (int i = 0; i < 10; i++) {
+			peer_ping(&a, PDU_TAG_NONE, NULL, 0);
+			peer_ping(&b, PDU_TAG_NONE, NULL, 0);
+			peer_tick(&b, PEER_S);
+			a.now_ns = b.now_ns;
+		}
+		peer_expect(&a, PDU_LOGOUT_REQ);
+		peer_logout_response(&a, a.seen.pdu.itt, response);
+		peer_expect_event(&a, ISCSI_EV_LOGGED_OUT);
+		assert_false(a.event.ev.last);
+		if (response > LOGOUT_RSP_NO_CID) {
+			peer_expect_nothing(&b);
+			peer_tick(&b, PEER_S);
+			peer_expect(&b, PDU_LOGOUT_REQ);
+			assert_int_equal(b.seen.pdu.u.logout_req.cid, 1);
+			peer_logout_response(&b, b.seen.pdu.itt, 0);
+		}
+		peer_serve_read(&b, &io, 100);
+		end(&a, &b);
+		io_free(&io, 100);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -636,6 +677,7 @@ int main(void)
 		cmocka_unit_test(expcmdsn_of_the_future),
 		cmocka_unit_test(every_end_is_told),
 		cmocka_unit_test(the_last_one_is_sent_away),
+		cmocka_unit_test(unh_ffp_17_1_not_closed_for_sure),
 	};
 
 	return PEER_RUN("hostile", tests);
