@@ -55,25 +55,28 @@ static uint32_t expect_tmf(struct peer *p, uint8_t function)
 static void reassigned_after_a_reset(void **state)
 {
 	struct peer a, b;
-	struct io io;
+	struct io io, other;
 	uint32_t reassign;
 
 	start(&a, 2);
 	peer_join(&b, &a, 2);
 	send_read(&a, &io, 1000);
+	conn_set_path(a.c, false, 0);
+	session_hold(a.s, false, a.now_ns);
+	send_read(&b, &other, 8);
 	lose(&a);
 	peer_tick(&b, PEER_S);
 	peer_logout_response(&b, peer_expect(&b, PDU_LOGOUT_REQ)->pdu.itt, 0);
 	reassign = expect_tmf(&b, TMF_TASK_REASSIGN);
 	session_hold(b.s, true, b.now_ns); /* it is not to go out again at once */
-	session_lu_reset(b.s, io.task.lun, b.now_ns);
-	session_tmf(b.s, TMF_CLEAR_TASK_SET, io.task.lun, b.now_ns);
+	session_cancel(b.s, &other.task, b.now_ns);
+	peer_tmf_response(&b, expect_tmf(&b, TMF_ABORT_TASK), TMF_RSP_NOT_SUPPORTED);
 	peer_tmf_response(&b, expect_tmf(&b, TMF_LOGICAL_UNIT_RESET), TMF_RSP_COMPLETE);
-	peer_tmf_response(&b, expect_tmf(&b, TMF_CLEAR_TASK_SET), TMF_RSP_COMPLETE);
-	peer_expect_event(&b, ISCSI_EV_TMF_DONE);
+	io_expect(&b, &other, ISCSI_TASK_CANCELLED);
 	session_recall(b.s, &io.task);
 	io_expect(&b, &io, ISCSI_TASK_CANCELLED);
 	io_free(&io, 0);
+	io_free(&other, 0);
 	memset(&io.task, 0xee, sizeof(io.task));
 	peer_tmf_response(&b, reassign, TMF_RSP_COMPLETE);
 	assert_int_equal(session_stats(b.s)->n_reassigned, 0);
