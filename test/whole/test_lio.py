@@ -158,3 +158,109 @@ def test_guest_is_not_troubled(served):
     left = guest.shell("ls /sys/kernel/config/target/iscsi/%s/tpgt_1/dynamic_sessions; cat /sys/kernel/config/target/iscsi/%s/tpgt_1/dynamic_sessions" % (lio.OPEN, lio.OPEN))
     assert not re.search("iqn", left.split("\n", 1)[-1]), left
     assert guest.trouble() == []
+
+
+# ---- error recovery level 1 -----------------------------------------------------
+#
+# Never level 2: TASK REASSIGN is the end of LIO. A guest each, and no CID twice.
+
+
+def relay_that_drops(guest, which):
+    """A portal in the guest's network that loses those SCSI responses, by number. Return: (it, its losses)"""
+    import ctypes
+    import os
+    import socket
+
+    import peer
+
+    lost = []
+
+    def answers(there, here):
+        n = 0
+        while True:
+            header, data = peer.read_pdu(there)
+            n += header[0] & 0x3F == 0x21
+            if header[0] & 0x3F == 0x21 and n in which:
+                lost.append(n)
+            else:
+                here.sendall(header + data + bytes(-len(data) % 4))
+
+    def serve(here):
+        with socket.create_connection((lio.ADDRESS, lio.PORT)) as there:
+            t = threading.Thread(target=lambda: swallow(answers, there, here), daemon=True)
+            t.start()
+            while True:
+                data = here.recv(262144)
+                if not data:
+                    return
+                there.sendall(data)
+
+    def swallow(f, there, here):
+        try:
+            f(there, here)
+        except OSError:
+            here.close()
+
+    made = []
+
+    def inside():
+        # threads that this one begins are there, too
+        fd = os.open("/run/netns/" + guest.namespace, os.O_RDONLY)
+        assert ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) == 0, os.strerror(ctypes.get_errno())
+        os.close(fd)
+        made.append(peer.Peer(serve))
+
+    t = threading.Thread(target=inside)
+    t.start()
+    t.join(10)
+    return made[0], lost
+
+
+LEVEL_1 = "[session]\nErrorRecoveryLevel = 1\n"
+
+
+def statistics(service):
+    return service.varlink("GetStatistics", sessionId=None)["sessions"][0]
+
+
+def test_level_1_gets_lost_status_again(make_lio, make_service):
+    """
+    In the midst of others, so that what comes next tells of the gap. After the last one it would
+    be the answer to a ping: that LIO sends again as a SCSI response, which costs the connection.
+    """
+    guest = make_lio(erl=1)
+    service = make_service(LEVEL_1, inside=guest.inside())
+    here = {"symbolicName": "", "address": lio.ADDRESS, "socket": lio.PORT}
+    service.varlink("AddSendTargetPortal", initiatorInstance=None, initiatorPort=0xFFFFFFFF, loginOptions=None, securityFlags=0, portal=here)
+    relay, lost = relay_that_drops(guest, (15, 30, 45))
+    try:
+        session = service.varlink("Login", targetName=lio.OPEN, informational=False, initiatorInstance=None, initiatorPort=0xFFFFFFFF,
+                                  portal={"symbolicName": "", "address": "127.0.0.1", "socket": relay.port}, securityFlags=0,
+                                  loginOptions=None, key=None, persistent=False)["sessionId"]  # fmt: skip
+        assert parameters(service, session)["errorRecoveryLevel"] == 1
+        fio(service.device(session, 0), mb=16)
+        s = statistics(service)
+        assert len(lost) > 0 and s["snacks"] > 0
+        assert s["connectionsLost"] == 0 and s["protocolErrors"] == 0, service.log()[-3000:]
+        service.logout(session)
+    finally:
+        relay.close()
+
+
+def test_level_1_and_connections_that_are_cut(make_lio, make_service):
+    guest = make_lio(erl=1)
+    service = make_service(LEVEL_1, inside=guest.inside())
+    here = {"symbolicName": "", "address": lio.ADDRESS, "socket": lio.PORT}
+    service.varlink("AddSendTargetPortal", initiatorInstance=None, initiatorPort=0xFFFFFFFF, loginOptions=None, securityFlags=0, portal=here)
+    session, _ = login(service, lio.OPEN, maximumConnections=4, headerDigest=1, dataDigest=1)
+    assert parameters(service, session)["errorRecoveryLevel"] == 1
+    add(service, session)
+    load = Load(service.device(session, 0))
+    try:
+        for _ in range(3):
+            wait_for(lambda: n_connections(service) == 2, 60, lambda: "all connections:\n" + service.log()[-3000:])
+            guest.cut(1)
+            wait_for(lambda: n_connections(service) < 2, 20, "the loss to be noticed")
+    finally:
+        load.end(service)
+    service.logout(session)
