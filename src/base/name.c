@@ -80,6 +80,21 @@ bool iscsi_name_valid(const char *name)
 	return false;
 }
 
+bool iscsi_name_usable(const char *name)
+{
+	const size_t n = strnlen(name, ISCSI_NAME_MAX + 1);
+
+	if (n > ISCSI_NAME_MAX || n <= strlen("iqn.") || !utf8_valid(name, n))
+		return false;
+	for (const char *at = name; *at; at++) {
+		const unsigned char c = (unsigned char)*at;
+
+		if (c <= ' ' || c == 0x7f || strchr("*/\\\"'", c))
+			return false;
+	}
+	return has_prefix(name, "iqn.") || has_prefix(name, "eui.") || has_prefix(name, "naa.");
+}
+
 bool iscsi_name_equal(const char *a, const char *b)
 {
 	for (; lower(*a) == lower(*b); a++, b++)

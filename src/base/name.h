@@ -23,6 +23,16 @@
  */
 bool iscsi_name_valid(const char *name);
 
+/**
+ * iscsi_name_usable() - may a target be called that?
+ *
+ * Targets in the field have names that no standard allows (underscores, no date, short
+ * numbers), and their users want to reach them. Accepts what begins with iqn., eui. or
+ * naa. and is at most ISCSI_NAME_MAX bytes of UTF-8 without blanks, control characters
+ * and any of * / \ and quotes. Our own name is always a well-formed one.
+ */
+bool iscsi_name_usable(const char *name);
+
 /* Equal as iSCSI names: ASCII letter case is ignored. */
 bool iscsi_name_equal(const char *a, const char *b);
 

@@ -12,6 +12,34 @@
 #include "base/cleanup.h"
 #include "base/name.h"
 
+static void name_usable(void **state)
+{
+	static const char *const good[] = {
+		"iqn.2001-04.com.example:storage",
+		"iqn.2001-04.com.example:a_b",
+		"iqn.x:unknown",
+		"IQN.2001-04.com.example:d\xc3\xa9j\xc3\xa0",
+		"eui.1",
+		"naa.62004567BA64678D",
+	};
+	static const char *const bad[] = {
+		"",         "iqn.",     "disk1",      "iqn.a b",  "iqn.a/b",   "iqn.*",
+		"iqn.a\nb", "iqn.a\\b", "iqn.a\"b\"", "iqn.\xc3", "iqn.a\x7f",
+	};
+	char longest[ISCSI_NAME_MAX + 2] = "iqn.";
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		if (!iscsi_name_usable(good[i]))
+			fail_msg("refused: %s", good[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (iscsi_name_usable(bad[i]))
+			fail_msg("accepted: %s", bad[i]);
+	memset(longest + 4, 'x', ISCSI_NAME_MAX - 4);
+	assert_true(iscsi_name_usable(longest));
+	longest[ISCSI_NAME_MAX] = 'x';
+	assert_false(iscsi_name_usable(longest));
+}
+
 static void name_valid(void **state)
 {
 	static const char *const good[] = {
@@ -119,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(name_valid),
+		cmocka_unit_test(name_usable),
 		cmocka_unit_test(name_equal_ignores_ascii_case_only),
 		cmocka_unit_test(utf8_refuses_what_is_not),
 		cmocka_unit_test(utf_round_trip),

@@ -338,7 +338,7 @@ bool arg_target(const struct args *a, const char *name, char ret[ISCSI_NAME_MAX 
 
 	if (!arg_text(a, name, false, 4096, &text))
 		return false;
-	if (!iscsi_name_valid(text)) {
+	if (!iscsi_name_usable(text)) {
 		refuse(a->why, ISDSC_INVALID_ISCSI_NAME, "\"%.240s\" is not an iSCSI name", text);
 		return false;
 	}

@@ -385,7 +385,7 @@ static int pattern_valid(const char *p)
 {
 	size_t n = strlen(p);
 
-	return n > 0 && n <= ISCSI_NAME_MAX + 1 && (p[n - 1] == '*' || iscsi_name_valid(p)) &&
+	return n > 0 && n <= ISCSI_NAME_MAX + 1 && (p[n - 1] == '*' || iscsi_name_usable(p)) &&
 	       !memchr(p, '*', n - 1);
 }
 

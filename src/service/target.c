@@ -379,7 +379,7 @@ int target_table_learn(struct target_table *t, const char *mechanism, const stru
 	if (!m)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < d->n_targets; i++) {
-		if (!iscsi_name_valid(d->targets[i].name))
+		if (!iscsi_name_usable(d->targets[i].name))
 			n_bad++;
 		else
 			r = addition_make(&v[n++], t, m, &d->targets[i]);
