@@ -38,6 +38,7 @@
 #define MAX_IO      (1u << 20) /* bytes of one request, at most */
 #define MIN_IO      65536u     /* and what it is at least; the unit cuts it further */
 #define START_NS    (60 * NS_PER_S)
+#define ANSWER_NS   (20 * NS_PER_S)
 #define LET_GO_NS   (2 * NS_PER_S)      /* for the kernel, once there is no way back */
 #define CUT_NS      (10 * NS_PER_S)     /* the same, with all I/O failing at once */
 #define BULK_BYTES  (UINT64_C(2) << 30) /* of one discard or zeroing */
@@ -457,8 +458,15 @@ static int start_disk(struct blk_dev *d)
 {
 	struct dev_step s = {.d = d, .pid = getpid()};
 	const struct apart a = {.run = start_apart, .arg = &s, .n_arg = sizeof(s), .fd = -1};
-	const int r = apart_run(&a, clock_now_ns() + START_NS);
+	/*
+	 * Before 7.0 a device whose server dies while its partition table is read can never
+	 * be removed. So that is not begun before the unit answers.
+	 */
+	int r = idle_ask_unit(d->loop, d->lu, d->limits.block_bytes, clock_now_ns() + ANSWER_NS);
 
+	if (r == -ETIMEDOUT)
+		return r;
+	r = apart_run(&a, clock_now_ns() + START_NS);
 	return r ? r : find_disk(d);
 }
 

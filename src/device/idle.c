@@ -60,27 +60,29 @@ int idle_wait_zero(struct idle *i, const atomic_uint *what, uint64_t deadline_ns
 	return r;
 }
 
-/* ---- a flush of the unit ------------------------------------------------- */
+/* ---- one request of our own -------------------------------------------------- */
 
 /* Two have a hold on it: who waits, and the unit. */
-struct flush_call {
+struct own_call {
 	struct lu *lu;
 	struct blk_req blk;
 	pthread_mutex_t lock;
 	pthread_cond_t done_cond;
 	bool is_done, is_alone;
+	struct iovec iov;
+	uint8_t block[]; /* BLK_READ */
 };
 
-static void flush_call_free(struct flush_call *c)
+static void own_call_free(struct own_call *c)
 {
 	pthread_cond_destroy(&c->done_cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
-static void flush_done(struct blk_req *r)
+static void own_done(struct blk_req *r)
 {
-	struct flush_call *c = r->user;
+	struct own_call *c = r->user;
 	bool is_alone;
 
 	pthread_mutex_lock(&c->lock);
@@ -89,31 +91,41 @@ static void flush_done(struct blk_req *r)
 	pthread_cond_signal(&c->done_cond);
 	pthread_mutex_unlock(&c->lock);
 	if (is_alone)
-		flush_call_free(c);
+		own_call_free(c);
 }
 
-static void on_loop_flush(void *arg)
+static void on_loop_submit(void *arg)
 {
-	struct flush_call *c = arg;
+	struct own_call *c = arg;
 
 	blk_submit(c->lu, &c->blk);
 }
 
-int idle_flush_unit(struct loop *loop, struct lu *lu, uint64_t deadline_ns)
+/* @n_bytes from the beginning of the unit, or 0. */
+static int ask(struct loop *loop, struct lu *lu, enum blk_op op, uint32_t n_bytes,
+	       uint64_t deadline_ns)
 {
 	const struct timespec until = timespec_of(deadline_ns);
-	struct flush_call *c = calloc(1, sizeof(*c));
+	struct own_call *c = calloc(1, sizeof(*c) + n_bytes);
 	bool is_done;
 	int r = 0;
 
 	if (!c)
 		return -ENOMEM;
 	c->lu = lu;
-	c->blk = (struct blk_req){.op = BLK_FLUSH, .done = flush_done, .user = c};
+	c->iov = (struct iovec){.iov_base = c->block, .iov_len = n_bytes};
+	c->blk = (struct blk_req){
+		.op = op,
+		.n_bytes = n_bytes,
+		.iov = n_bytes ? &c->iov : NULL,
+		.n_iov = n_bytes ? 1 : 0,
+		.done = own_done,
+		.user = c,
+	};
 	list_init(&c->blk.node);
 	pthread_mutex_init(&c->lock, NULL);
 	cond_init(&c->done_cond);
-	loop_call(loop, on_loop_flush, c);
+	loop_call(loop, on_loop_submit, c);
 	pthread_mutex_lock(&c->lock);
 	while (!c->is_done && r == 0)
 		r = pthread_cond_timedwait(&c->done_cond, &c->lock, &until);
@@ -122,6 +134,16 @@ int idle_flush_unit(struct loop *loop, struct lu *lu, uint64_t deadline_ns)
 	r = is_done ? c->blk.result : -ETIMEDOUT;
 	pthread_mutex_unlock(&c->lock);
 	if (is_done)
-		flush_call_free(c);
+		own_call_free(c);
 	return r;
+}
+
+int idle_flush_unit(struct loop *loop, struct lu *lu, uint64_t deadline_ns)
+{
+	return ask(loop, lu, BLK_FLUSH, 0, deadline_ns);
+}
+
+int idle_ask_unit(struct loop *loop, struct lu *lu, uint32_t block_bytes, uint64_t deadline_ns)
+{
+	return ask(loop, lu, BLK_READ, block_bytes, deadline_ns);
 }

@@ -34,5 +34,10 @@ int idle_wait_zero(struct idle *i, const atomic_uint *what, uint64_t deadline_ns
 
 /* Control: have the unit flush. 0, or -errno; -ETIMEDOUT: it has not answered. */
 int idle_flush_unit(struct loop *loop, struct lu *lu, uint64_t deadline_ns);
+/*
+ * Control: have the unit read its first block of @block_bytes, to see whether it answers.
+ * 0, its -errno, or -ETIMEDOUT.
+ */
+int idle_ask_unit(struct loop *loop, struct lu *lu, uint32_t block_bytes, uint64_t deadline_ns);
 
 #endif

@@ -480,6 +480,11 @@ static int serve(const char *dir)
 	setenv("RIG_DIR", dir, 1);
 	rig_init(&rig, &blk_backend_ublk, 512);
 	rig.identity = strstr(dir, "known") ? "target naa.1" : NULL;
+	if (strstr(dir, "mute")) {
+		atomic_store(&rig.unit.is_stuck, true);
+		printf("/\n");
+		fflush(stdout);
+	}
 	if (rig_present(&rig))
 		return 1;
 	if (strstr(dir, "stuck"))
@@ -571,6 +576,20 @@ static void sweep_ends_what_hangs(void **state)
 	assert_int_equal(rig_sh(&rig, "until test -s $D/status; do sleep 0.05; done; "
 				      "test $(cat $D/status) != 0 && test ! -e $DEAD"),
 			 0);
+}
+
+/* One whose partition table was being read could not be removed any more. */
+static void service_can_be_killed_in_a_start(void **state)
+{
+	struct told t;
+
+	dead_server_start("mute");
+	assert_int_equal(rig_sh(&rig, "until ls /dev/ublkc*; do sleep 0.05; done"), 0);
+	user_end(&user);
+	t = sweep("mute");
+	assert_int_equal(t.n_at_risk, 0);
+	assert_int_equal(rig_sh(&rig, "! ls /dev/ublkc* #!quiet"), 0);
+	assert_int_equal(rig_sh(&rig, "test -z \"$(ls $D/mute/0)\""), 0);
 }
 
 /* A write was under way when the service was killed; nobody notices but for the time. */
@@ -744,6 +763,7 @@ static int tests(void)
 		T(protection_follows),
 		T(sweep_removes_a_dead_device),
 		T(sweep_ends_what_hangs),
+		T(service_can_be_killed_in_a_start),
 		T(another_service_takes_it_over),
 		T(what_waits_in_vain_is_given_up),
 		T(sweep_leaves_others_alone),
