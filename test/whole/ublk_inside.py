@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from bed import Refused, run, wait_for
+from test_persistent import keep
 from test_session import discover
 
 BUSY = 0xEFFF0040
@@ -20,7 +21,7 @@ NAME = "iqn.2026-11.test.whole:disk"
 def disk(make_service, tgt):
     """(service, session, path of the device)"""
     assert not glob.glob("/dev/ublkc*")
-    service = make_service()
+    service = make_service(backend="auto")
     discover(service, tgt)
     session = service.login(tgt.name)
     yield service, session, service.device(session, seconds=60)
@@ -100,6 +101,37 @@ def test_a_file_system_outlives_the_service(disk):
     service.logout(session)
     nothing_is_left()
     assert "data at risk" not in service.log()
+
+
+def test_kept_logins_bring_it_back(disk):
+    """What a database sees of a service that is killed, and started again by systemd: nothing."""
+    service, session, path = disk
+    keep(service, NAME)
+    writer = subprocess.Popen(["fio", "--name=v", "--filename=" + path, "--rw=randrw", "--bs=4k", "--iodepth=16", "--ioengine=libaio",
+                               "--direct=1", "--size=8M", "--io_size=24M", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1",
+                               "--verify_state_save=0", "--allow_file_create=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    try:
+        stat = "/sys/block/%s/stat" % os.path.basename(path)
+
+        def n_writes():
+            with open(stat) as f:
+                return int(f.read().split()[4])
+
+        for _ in range(2):
+            before = n_writes()
+            wait_for(lambda: n_writes() > before + 50, 60, "writes")
+            service.kill()
+            service.start()
+            wait_for(lambda: [s for s in service.sessions() if s["targetName"] == NAME], 60, service.log)
+        out = writer.communicate(timeout=200)[0]
+    finally:
+        writer.kill()
+    assert writer.returncode == 0, out
+    (session,) = [s["id"] for s in service.sessions()]
+    assert service.device(session, seconds=60) == path
+    assert "data at risk" not in service.log()
+    service.logout(session)
+    nothing_is_left()
 
 
 def test_what_waits_for_a_unit_that_never_comes_ends_with_the_service(disk):
