@@ -677,38 +677,7 @@ static void sweep_leaves_others_alone(void **state)
 
 static void many_devices_on_one_loop(void **state)
 {
-	struct blk_dev *devs[MANY] = {NULL};
-	struct blk_dev_cfg cfg;
-	char name[16];
-	int fd;
-
-	rig_init(&rig, &blk_backend_ublk, 512);
-	cfg = (struct blk_dev_cfg){
-		.name = name,
-		.devices_dir = rig.dir,
-		.describe = "one of many",
-		.loop = rig.loop,
-		.lu = &rig.unit,
-		.limits = rig.unit.limits,
-	};
-	for (unsigned k = 0; k < MANY; k++) {
-		snprintf(name, sizeof(name), "lun%u", k);
-		assert_int_equal(rig.backend->start(&devs[k], &cfg), 0);
-	}
-	for (unsigned k = 0; k < MANY; k++) {
-		fd = open(rig.backend->path(devs[k]), O_RDWR);
-		assert_return_code(fd, errno);
-		assert_int_equal(pwrite(fd, &k, sizeof(k), k * 4096), sizeof(k));
-		assert_int_equal(fsync(fd), 0);
-		close(fd);
-		assert_int_equal(*(unsigned *)(void *)(rig.unit.mem + k * 4096), k);
-	}
-	for (unsigned k = 0; k < MANY; k++) {
-		assert_int_equal(rig.backend->close_gate(devs[k]), 0);
-		assert_int_equal(rig.backend->flush(devs[k]), 0);
-		assert_int_equal(rig.backend->stop(devs[k], false, 10000), 0);
-		assert_null(rig.backend->free(devs[k]));
-	}
+	rig_many(&rig, &blk_backend_ublk, MANY);
 	assert_int_equal(rig_sh(&rig, "! ls /dev/ublkc* #!quiet"), 0);
 }
 

@@ -209,6 +209,43 @@ void rig_start(struct rig *g, const struct blk_backend *backend, uint32_t block_
 	assert_int_equal(rig_present(g), 0);
 }
 
+void rig_many(struct rig *g, const struct blk_backend *backend, unsigned n)
+{
+	struct blk_dev *devs[64] = {NULL};
+	struct blk_dev_cfg cfg;
+	char name[16];
+
+	assert_true(n <= ARRAY_SIZE(devs));
+	rig_init(g, backend, 512);
+	cfg = (struct blk_dev_cfg){
+		.name = name,
+		.devices_dir = g->dir,
+		.describe = "one of many",
+		.loop = g->loop,
+		.lu = &g->unit,
+		.limits = g->unit.limits,
+	};
+	for (unsigned k = 0; k < n; k++) {
+		snprintf(name, sizeof(name), "lun%u", k);
+		assert_int_equal(backend->start(&devs[k], &cfg), 0);
+	}
+	for (unsigned k = 0; k < n; k++) {
+		const int fd = open(backend->path(devs[k]), O_RDWR);
+
+		assert_return_code(fd, errno);
+		assert_int_equal(pwrite(fd, &k, sizeof(k), k * 4096), sizeof(k));
+		assert_int_equal(fsync(fd), 0);
+		close(fd);
+		assert_int_equal(*(unsigned *)(void *)(g->unit.mem + k * 4096), k);
+	}
+	for (unsigned k = 0; k < n; k++) {
+		assert_int_equal(backend->close_gate(devs[k]), 0);
+		assert_int_equal(backend->flush(devs[k]), 0);
+		assert_int_equal(backend->stop(devs[k], false, 10000), 0);
+		assert_null(backend->free(devs[k]));
+	}
+}
+
 static bool is_idle(void *arg)
 {
 	struct rig *g = arg;

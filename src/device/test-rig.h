@@ -55,6 +55,8 @@ void rig_start(struct rig *g, const struct blk_backend *backend, uint32_t block_
 /* The same with the unit as the test wants it: between the two calls. */
 void rig_init(struct rig *g, const struct blk_backend *backend, uint32_t block_bytes);
 int rig_present(struct rig *g);
+/* @n devices, at most 64, on one unit and one loop, each written to and stopped. */
+void rig_many(struct rig *g, const struct blk_backend *backend, unsigned n);
 /* Takes all away by force; safe at any time, twice too. */
 void rig_end(struct rig *g);
 
