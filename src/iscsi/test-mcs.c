@@ -48,25 +48,6 @@ static void lose(struct peer *p, bool last)
 	assert_int_equal(session_is_held(p->s), last);
 }
 
-static uint32_t expect_logout(struct peer *p, uint8_t reason, uint16_t cid)
-{
-	const struct seen *u = peer_expect(p, PDU_LOGOUT_REQ);
-
-	assert_int_equal(u->pdu.u.logout_req.reason, reason);
-	assert_int_equal(u->pdu.u.logout_req.cid, cid);
-	return u->pdu.itt;
-}
-
-static void answer_logout(struct peer *p, uint32_t itt, uint8_t response)
-{
-	peer_send(p,
-		  (struct pdu){.opcode = PDU_LOGOUT_RSP,
-			       .final = true,
-			       .itt = itt,
-			       .u.logout_rsp = {.response = response}},
-		  NULL, 0);
-}
-
 static bool has_text(const struct seen *u, const char *what)
 {
 	return u->pdu.n_data && memmem(u->data, u->pdu.n_data, what, strlen(what));
@@ -244,11 +225,11 @@ static void loss_of_one_of_two(void **state)
 		lose(&a, false);
 		peer_expect_nothing(&b); /* until time moves: nothing is sent by itself */
 		peer_tick(&b, 1);
-		itt = expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
+		itt = peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
 		peer_expect_nothing(&b);
 		peer_status(&b, y.task.itt, 0);
 		io_expect(&b, &y, ISCSI_TASK_OK); /* the others go on */
-		answer_logout(&b, itt, response);
+		peer_answer_logout(&b, itt, response);
 		peer_expect(&b, PDU_SCSI_CMD);
 		assert_int_not_equal(b.seen.pdu.cmdsn, cmdsn);
 		peer_status(&b, b.seen.pdu.itt, 0);
@@ -288,9 +269,9 @@ static void unh_ffp_4_1_retry_keeps_itt_and_cmdsn(void **state)
 	cmdsn[2] = b.seen.pdu.cmdsn;
 	lose(&b, false);
 	peer_tick(&a, 1);
-	logout = expect_logout(&a, LOGOUT_CLOSE_CONNECTION, 2);
+	logout = peer_expect_logout(&a, LOGOUT_CLOSE_CONNECTION, 2);
 	assert_int_equal(a.expcmdsn, cmdsn[0]); /* a hole at the target */
-	answer_logout(&a, logout, 0);
+	peer_answer_logout(&a, logout, 0);
 	for (int i = 0; i < 3; i += 2) {
 		peer_expect(&a, PDU_SCSI_CMD);
 		assert_int_equal(a.seen.pdu.itt, itt[i]);
@@ -329,8 +310,8 @@ static void hole_of_a_task_that_ends_is_filled(void **state)
 			session_cancel(a.s, &x.task, a.now_ns);
 		peer_expect_no_event(&b);
 		peer_tick(&b, 1);
-		logout = expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
-		answer_logout(&b, logout, 0);
+		logout = peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
+		peer_answer_logout(&b, logout, 0);
 		io_expect(&b, &x, cancel ? ISCSI_TASK_CANCELLED : ISCSI_TASK_LOST);
 		peer_expect(&b, PDU_NOP_OUT);
 		assert_false(b.seen.pdu.immediate);
@@ -365,7 +346,7 @@ static void loss_of_what_fills_a_hole(void **state)
 	peer_expect(&a, PDU_SCSI_CMD);
 	lose(&a, false);
 	peer_tick(&b, 1);
-	answer_logout(&b, expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	peer_answer_logout(&b, peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
 	io_expect(&b, &x, ISCSI_TASK_LOST);
 	conn_lost(b.c, "gone", b.now_ns);
 	peer_expect_event(&a, ISCSI_EV_CONN_DOWN);
@@ -394,7 +375,7 @@ static void once_over_the_loss_of_one_of_two(void **state)
 	peer_expect(&a, PDU_SCSI_CMD);
 	lose(&a, false);
 	peer_tick(&b, 1);
-	answer_logout(&b, expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	peer_answer_logout(&b, peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
 	io_expect(&b, &x, ISCSI_TASK_LOST);
 	peer_expect_nothing(&b);
 	end(&a, &b);
@@ -414,7 +395,7 @@ static void time2wait_before_the_logout(void **state)
 	peer_expect_nothing(&b);
 	assert_true(session_deadline_ns(b.s) <= b.now_ns + 2 * PEER_S);
 	peer_tick(&b, 2 * PEER_S);
-	expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
+	peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
 	end(&a, &b);
 	io_free(&x, 0);
 }
@@ -463,7 +444,7 @@ static void logout_of_the_lost_fails(void **state)
 		send_none(&b, &y);
 		lose(&a, false);
 		peer_tick(&b, 1);
-		logout = expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
+		logout = peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
 		if (how == 0) {
 			peer_ping(&b, PDU_TAG_NONE, NULL, 0);
 			for (int i = 0; i < 11 && conn_alive(b.c); i++) {
@@ -471,7 +452,7 @@ static void logout_of_the_lost_fails(void **state)
 				peer_tick(&b, PEER_S);
 			}
 		} else {
-			answer_logout(&b, logout, how == 1 ? LOGOUT_RSP_FAILED : 77);
+			peer_answer_logout(&b, logout, how == 1 ? LOGOUT_RSP_FAILED : 77);
 		}
 		peer_expect_event(&b, ISCSI_EV_CONN_DOWN);
 		assert_true(b.event.ev.last);
@@ -508,10 +489,10 @@ static void loss_of_the_connection_that_asked(void **state)
 	send_none(&a, &x);
 	lose(&a, false);
 	peer_tick(&b, 1);
-	expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
+	peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1);
 	lose(&b, false);
 	peer_tick(&c, 2);
-	answer_logout(&c, expect_logout(&c, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	peer_answer_logout(&c, peer_expect_logout(&c, LOGOUT_CLOSE_CONNECTION, 1), 0);
 	peer_expect(&c, PDU_SCSI_CMD);
 	peer_status(&c, c.seen.pdu.itt, 0);
 	io_expect(&c, &x, ISCSI_TASK_OK);
@@ -596,7 +577,7 @@ static void unh_ffp_14_2_logout_of_one_of_several(void **state)
 	peer_expect_nothing(&a);
 	peer_status(&a, itt, 0);
 	io_expect(&a, &x, ISCSI_TASK_OK);
-	answer_logout(&a, expect_logout(&a, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	peer_answer_logout(&a, peer_expect_logout(&a, LOGOUT_CLOSE_CONNECTION, 1), 0);
 	peer_expect_event(&a, ISCSI_EV_LOGGED_OUT);
 	assert_ptr_equal(a.event.ev.conn, a.c);
 	assert_false(a.event.ev.last);
@@ -629,7 +610,7 @@ static void removal_with_tasks_that_do_not_end(void **state)
 		b.now_ns += PEER_S;
 		peer_tick(&a, PEER_S);
 	}
-	answer_logout(&a, expect_logout(&a, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	peer_answer_logout(&a, peer_expect_logout(&a, LOGOUT_CLOSE_CONNECTION, 1), 0);
 	peer_expect_event(&a, ISCSI_EV_LOGGED_OUT);
 	peer_expect(&b, PDU_SCSI_CMD);
 	peer_status(&b, b.seen.pdu.itt, 0);
@@ -649,9 +630,9 @@ static void session_logout_ends_all(void **state)
 		start(&a, &b);
 		send_none(&a, &x);
 		assert_int_equal(session_logout(a.s, a.now_ns), 0);
-		itt = expect_logout(&a, LOGOUT_CLOSE_SESSION, 1);
+		itt = peer_expect_logout(&a, LOGOUT_CLOSE_SESSION, 1);
 		if (how == 0)
-			answer_logout(&a, itt, 0);
+			peer_answer_logout(&a, itt, 0);
 		else if (how == 1)
 			conn_lost(a.c, "gone", a.now_ns);
 		else

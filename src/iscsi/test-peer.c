@@ -735,3 +735,22 @@ void peer_serve_read(struct peer *p, struct io *io, uint32_t n_segment)
 	io_expect(p, io, ISCSI_TASK_OK);
 	assert_int_equal(io->task.n_transferred, io->n);
 }
+
+uint32_t peer_expect_logout(struct peer *p, uint8_t reason, uint16_t cid)
+{
+	const struct seen *u = peer_expect(p, PDU_LOGOUT_REQ);
+
+	assert_int_equal(u->pdu.u.logout_req.reason, reason);
+	assert_int_equal(u->pdu.u.logout_req.cid, cid);
+	return u->pdu.itt;
+}
+
+void peer_answer_logout(struct peer *p, uint32_t itt, uint8_t response)
+{
+	peer_send(p,
+		  (struct pdu){.opcode = PDU_LOGOUT_RSP,
+			       .final = true,
+			       .itt = itt,
+			       .u.logout_rsp = {.response = response}},
+		  NULL, 0);
+}

@@ -161,6 +161,10 @@ void peer_logout_response(struct peer *p, uint32_t itt, uint8_t response);
 /* The next event other than a note, or NULL. */
 const struct peer_event *peer_event(struct peer *p);
 const struct peer_event *peer_expect_event(struct peer *p, enum iscsi_event_kind kind);
+
+/* A Logout of a connection is due; its ITT, for the answer. */
+uint32_t peer_expect_logout(struct peer *p, uint8_t reason, uint16_t cid);
+void peer_answer_logout(struct peer *p, uint32_t itt, uint8_t response);
 void peer_expect_no_event(struct peer *p);
 /* The connection ended for what the target did, and the text has @why in it. */
 void peer_expect_violation(struct peer *p, const char *why);

@@ -31,25 +31,6 @@ static void lose_the_only(struct peer *p)
 	p->several = true;
 }
 
-static uint32_t expect_logout(struct peer *p, uint8_t reason, uint16_t cid)
-{
-	const struct seen *u = peer_expect(p, PDU_LOGOUT_REQ);
-
-	assert_int_equal(u->pdu.u.logout_req.reason, reason);
-	assert_int_equal(u->pdu.u.logout_req.cid, cid);
-	return u->pdu.itt;
-}
-
-static void answer_logout(struct peer *p, uint32_t itt, uint8_t response)
-{
-	peer_send(p,
-		  (struct pdu){.opcode = PDU_LOGOUT_RSP,
-			       .final = true,
-			       .itt = itt,
-			       .u.logout_rsp = {.response = response}},
-		  NULL, 0);
-}
-
 static uint32_t expect_reassign(struct peer *p, uint32_t itt, uint32_t expdatasn)
 {
 	const struct seen *u = peer_expect(p, PDU_TMF_REQ);
@@ -79,7 +60,7 @@ static void come_back(struct peer *b, struct peer *a)
 	a->now_ns += PEER_S;
 	session_tick(a->s, a->now_ns);
 	peer_join(b, a, 2);
-	answer_logout(b, expect_logout(b, LOGOUT_FOR_RECOVERY, 1), 0);
+	peer_answer_logout(b, peer_expect_logout(b, LOGOUT_FOR_RECOVERY, 1), 0);
 }
 
 static void end(struct peer *a, struct peer *b)
@@ -277,8 +258,9 @@ static void not_for_ever(void **state)
 		a.now_ns += PEER_S;
 		session_tick(a.s, a.now_ns);
 		peer_join(&b[n], &a, (uint16_t)(n + 2));
-		answer_logout(&b[n], expect_logout(&b[n], LOGOUT_FOR_RECOVERY, (uint16_t)(n + 1)),
-			      0);
+		peer_answer_logout(
+			&b[n], peer_expect_logout(&b[n], LOGOUT_FOR_RECOVERY, (uint16_t)(n + 1)),
+			0);
 		if (++n == ISCSI_MAX_LOSSES)
 			break;
 		answer_tmf(&b[n - 1], expect_reassign(&b[n - 1], itt, 0), TMF_RSP_COMPLETE);
@@ -399,7 +381,7 @@ static void over_a_connection_that_is_there(void **state)
 	assert_int_equal(a.event.ev.recover_s, 11);
 	peer_expect_nothing(&b);
 	peer_tick(&b, PEER_S); /* Time2Wait */
-	answer_logout(&b, expect_logout(&b, LOGOUT_FOR_RECOVERY, 1), 0);
+	peer_answer_logout(&b, peer_expect_logout(&b, LOGOUT_FOR_RECOVERY, 1), 0);
 	answer_tmf(&b, expect_reassign(&b, itt, 0), TMF_RSP_COMPLETE);
 	peer_status(&b, itt, 0);
 	io_expect(&b, &io, ISCSI_TASK_OK);
@@ -492,8 +474,9 @@ static void recovery_logout_not_supported(void **state)
 	lose_the_only(&a);
 	peer_tick(&a, PEER_S);
 	peer_join(&b, &a, 2);
-	answer_logout(&b, expect_logout(&b, LOGOUT_FOR_RECOVERY, 1), LOGOUT_RSP_NO_RECOVERY);
-	answer_logout(&b, expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
+	peer_answer_logout(&b, peer_expect_logout(&b, LOGOUT_FOR_RECOVERY, 1),
+			   LOGOUT_RSP_NO_RECOVERY);
+	peer_answer_logout(&b, peer_expect_logout(&b, LOGOUT_CLOSE_CONNECTION, 1), 0);
 	peer_expect(&b, PDU_SCSI_CMD);
 	assert_int_not_equal(b.seen.pdu.itt, itt);
 	peer_status(&b, b.seen.pdu.itt, 0);
@@ -584,7 +567,7 @@ static void login_of_the_new_connection_fails(void **state)
 		b.c = conn_free(b.c);
 		peer_leave(&b);
 		peer_join(&b, &a, 3);
-		answer_logout(&b, expect_logout(&b, LOGOUT_FOR_RECOVERY, 1), 0);
+		peer_answer_logout(&b, peer_expect_logout(&b, LOGOUT_FOR_RECOVERY, 1), 0);
 		peer_expect(&b, PDU_TMF_REQ);
 		end(&a, &b);
 		io_free(&io, 0);
@@ -647,7 +630,7 @@ static void loss_in_the_middle_of_it(void **state)
 		assert_non_null(u);
 		if (u->pdu.opcode == PDU_LOGOUT_REQ) {
 			assert_int_equal(u->pdu.u.logout_req.cid, 2);
-			answer_logout(&c, u->pdu.itt, 0);
+			peer_answer_logout(&c, u->pdu.itt, 0);
 		} else {
 			assert_int_equal(u->pdu.u.tmf_req.function, TMF_TASK_REASSIGN);
 			answer_tmf(&c, u->pdu.itt, TMF_RSP_COMPLETE);
