@@ -214,7 +214,7 @@ def test_it_is_a_call_with_more(service):
 
 def test_listeners_keep_nobody_out(make_service, listen):
     service = make_service("[service]\nmax_clients = 4\n")
-    threads = service.threads()
+    threads = service.threads()  # with whatever the start still has at work
     listeners = [listen(service) for _ in range(4 + 8)]  # eight more for root
     for listener in listeners:
         listener.until("current")
@@ -228,7 +228,7 @@ def test_listeners_keep_nobody_out(make_service, listen):
     # their places are free as soon as they are gone
     for listener in listeners:
         listener.close()
-    wait_for(lambda: service.threads() == threads, 10, "the end of the listeners' threads")
+    wait_for(lambda: service.threads() <= threads, 10, "the end of the listeners' threads")
     listen(service).until("current")
 
 
