@@ -145,6 +145,9 @@ void plan_make(struct world *w)
 	} else if (kind == 3) {
 		w->misbehaves = rng_from(r, 2, 40);
 		w->misdeeds = MISDEEDS;
+		/* Without order a wrong number and a wrong place can make up for each other. */
+		if (w->tgt_cfg.any_order)
+			w->misdeeds &= ~BIT(TGT_DATASN);
 		if (rng_below(r, 3) == 0) {
 			both_digests(w);
 			w->misdeeds |= BIT(TGT_CORRUPT_HEADER) | BIT(TGT_CORRUPT_DATA);

@@ -115,6 +115,7 @@ static uint32_t random_arg(struct tgt *t, unsigned op, enum tgt_act act)
 	static const uint8_t bad[] = {0x08, 0x18, 0x28, 0x40};
 	static const uint16_t logins[] = {0x0200, 0x0203, 0x0206, 0x020a, 0x0300, 0x0301, 0x0302};
 	struct rng *r = &t->rng;
+	uint32_t v;
 
 	switch (act) {
 	case TGT_REJECT: return reasons[rng_below(r, sizeof(reasons))];
@@ -130,7 +131,10 @@ static uint32_t random_arg(struct tgt *t, unsigned op, enum tgt_act act)
 		return rng_from(r, op == OP_TASK_MGMT_RSP ? 3 : 1, 6);
 	case TGT_WINDOW: return rng_below(r, 3);
 	case TGT_ASYNC: return rng_below(r, 7) == 6 ? 255 : rng_below(r, 6);
-	case TGT_OPCODE: return rng_below(r, 64);
+	case TGT_OPCODE:
+		/* an R2T that became a Response would say that all has been written */
+		v = rng_below(r, 64);
+		return v == OP_RESPONSE ? 0x3f : v;
 	case TGT_FLAGS: return 1u << rng_below(r, 8);
 	default: return offs[rng_below(r, ARRAY_SIZE(offs))];
 	}
