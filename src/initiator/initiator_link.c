@@ -255,9 +255,9 @@ void attempt_connected(struct link *l)
 
 static void redirect_failed(struct link *l, const char *why)
 {
-	char text[400];
+	char text[178];
 
-	snprintf(text, sizeof(text), "redirected to \"%.300s\": %s", l->redirect_to, why);
+	snprintf(text, sizeof(text), "redirected to \"%.100s\": %s", l->redirect_to, why);
 	attempt_failed(l, -EREMOTEIO, l->redirect_status, true, text);
 }
 

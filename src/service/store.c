@@ -206,7 +206,7 @@ static int db_open(sqlite3 **ret, const char *path)
 /* SQLite builds rows in a buffer that it keeps with the connection: a secret stays in it. */
 void store_renew(struct store *s)
 {
-	sqlite3 *db;
+	sqlite3 *db = NULL;
 
 	if (db_open(&db, s->path))
 		return;
