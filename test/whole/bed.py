@@ -525,7 +525,8 @@ class Tgt:
         if self.process.alive():
             self.kill()
         wait_for(lambda: self.begin(self.port), 20, "tgtd on its port again")
-        for args in self.done:
+        # Who may log in comes last: nobody shall see a target that has not got its disks yet.
+        for args in sorted(self.done, key=lambda args: args[:4] == ("--op", "bind", "--mode", "target")):
             self.admin("--lld", "iscsi", *args)
 
     def stop(self):
