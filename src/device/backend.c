@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "device/backend_private.h"
 #include "device/fusermount.h"
+#include "device/sysblock.h"
 #include "io/loop.h"
 
 static const struct blk_backend *const backends[] = {
@@ -107,6 +108,19 @@ static int make_dir(const char *dir)
 void backend_remove_dir(const char *dir)
 {
 	(void)rmdir(dir);
+}
+
+int backend_add_user(struct holders *h, enum holder_kind kind, pid_t pid, const char *path)
+{
+	struct holder one = {.kind = kind, .pid = pid};
+	char comm[64];
+
+	snprintf(comm, sizeof(comm), "/proc/%d/comm", (int)pid);
+	if (sys_read_line(comm, one.comm, sizeof(one.comm)) < 0)
+		one.comm[0] = '\0';
+	snprintf(one.device, sizeof(one.device), "%s", path);
+	snprintf(one.where, sizeof(one.where), "%s", path);
+	return holders_add(h, &one);
 }
 
 int backend_make_dir(char **ret_dir, const struct blk_dev_cfg *cfg)

@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "device/backend_private.h"
-#include "device/sysblock.h"
 #include "io/loop.h"
 
 #define RELEASE_NS (250 * NS_PER_MS) /* from the last close() until we are told */
@@ -89,17 +88,8 @@ static int add_openers(struct blk_dev *d, struct holders *h)
 	const size_t n = fuse_file_openers(d->file, tids, OPENERS);
 	int r = 0;
 
-	for (size_t k = 0; k < n && r == 0; k++) {
-		struct holder one = {.kind = HOLDER_FUSE_OPEN, .pid = process_of(tids[k])};
-		char path[64];
-
-		snprintf(path, sizeof(path), "/proc/%d/comm", (int)one.pid);
-		if (sys_read_line(path, one.comm, sizeof(one.comm)) < 0)
-			one.comm[0] = '\0';
-		snprintf(one.device, sizeof(one.device), "%s", fuse_path(d));
-		snprintf(one.where, sizeof(one.where), "%s", fuse_path(d));
-		r = holders_add(h, &one);
-	}
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = backend_add_user(h, HOLDER_FUSE_OPEN, process_of(tids[k]), fuse_path(d));
 	return r;
 }
 

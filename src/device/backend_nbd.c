@@ -17,7 +17,6 @@
 #include "device/backend_private.h"
 #include "device/idle.h"
 #include "device/nbd_server.h"
-#include "device/sysblock.h"
 #include "io/loop.h"
 
 #define GONE_NS   (250 * NS_PER_MS) /* from a client's close until we are told */
@@ -139,17 +138,8 @@ static int nbd_holders(struct blk_dev *d, struct holders *h)
 
 	(void)nbd_server_wait_unused(d->server, clock_now_ns() + GONE_NS);
 	n = nbd_server_users(d->server, pids, NBD_CLIENTS_MAX);
-	for (size_t k = 0; k < n && r == 0; k++) {
-		struct holder one = {.kind = HOLDER_NBD, .pid = pids[k]};
-		char path[64];
-
-		snprintf(path, sizeof(path), "/proc/%d/comm", (int)one.pid);
-		if (sys_read_line(path, one.comm, sizeof(one.comm)) < 0)
-			one.comm[0] = '\0';
-		snprintf(one.device, sizeof(one.device), "%s", d->path);
-		snprintf(one.where, sizeof(one.where), "%s", d->path);
-		r = holders_add(h, &one);
-	}
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = backend_add_user(h, HOLDER_NBD, pids[k], d->path);
 	return r;
 }
 

@@ -57,6 +57,9 @@ void sweep_holders(struct sweep *s, struct holders *h);
 void sweep_ublk(struct sweep *s);
 void sweep_ublk_waiting(struct sweep *s);
 
+/* Adds the process that uses the device at @path, with its name. 0 or -ENOMEM. */
+int backend_add_user(struct holders *h, enum holder_kind kind, pid_t pid, const char *path);
+
 /* Backends' sweep(): all remove whatever is there, as a service may be started with another. */
 int backend_sweep(const char *devices_dir, void (*said)(void *arg, const char *what), void *arg);
 
