@@ -19,7 +19,8 @@ FAST = "[session]\nretry_min = 100ms\nretry_max = 500ms\nnop_interval = 500ms\nn
 
 def at_level(make_service, t, level, n=1, more=""):
     """A service and a session with n connections at that level."""
-    service = make_service(FAST + "[target %s]\nErrorRecoveryLevel = %d\nMaxConnections = 4\n%s" % (t.name, level, more))
+    # a login that the target leaves without an answer ends long before a test stops waiting
+    service = make_service(FAST + "login_timeout = 5\n[target %s]\nErrorRecoveryLevel = %d\nMaxConnections = 4\n%s" % (t.name, level, more))
     service.cli("AddTargetPortal", "127.0.0.1", t.port, check=0)
     session, first = login(service, t.name)
     return service, session, [first] + [add(service, session) for _ in range(n - 1)]
@@ -70,8 +71,8 @@ def counters(service):
 
 def went_well(service, t, session, ids):
     """All of the session is there again, and nobody broke the protocol."""
-    wait_for(lambda: [c["id"] for c in connections(service)] == ids, 20, lambda: "all connections:\n" + service.log()[-4000:])
-    wait_for(lambda: service.sessions()[0]["state"] == "up", 20, "the session")
+    wait_for(lambda: [c["id"] for c in connections(service)] == ids, 60, lambda: "all connections:\n" + service.log()[-4000:])
+    wait_for(lambda: service.sessions()[0]["state"] == "up", 60, "the session")
     service.logout(session)
     assert t.complaints() == []
     assert t.stats()["tasks"] == 0
@@ -178,5 +179,5 @@ def test_everything_at_once(make_service, make_target, load, level):
     t.clear()
     assert t.stats()["misdeeds"] > 0
     # what a target does wrong on purpose may make ours look wrong: that is not judged here
-    wait_for(lambda: service.sessions()[0]["state"] == "up" and len(connections(service)) == 3, 30, lambda: "the session:\n" + service.log()[-4000:])
+    wait_for(lambda: service.sessions()[0]["state"] == "up" and len(connections(service)) == 3, 60, lambda: "the session:\n" + service.log()[-4000:])
     service.logout(session)
