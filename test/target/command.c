@@ -65,6 +65,18 @@ static void is_answered(struct cmd *k, uint32_t statsn)
 		cmd_end(k);
 }
 
+/* The status of a unit attention goes out: once it is acknowledged, it was heard. */
+static void attention_goes(const struct cmd *k, uint32_t statsn)
+{
+	int lun = lun_index(k->lun);
+	struct session *s = k->session;
+
+	if (k->n_sense < 14 || k->sense[12] != 0x29 || lun < 0 || !s->told[lun].what)
+		return;
+	s->told[lun].conn = k->conn;
+	s->told[lun].statsn = statsn;
+}
+
 static uint8_t residual_flags(const struct cmd *k)
 {
 	return (uint8_t)((k->overflow ? 4 : 0) | (k->underflow ? 2 : 0));
@@ -84,6 +96,7 @@ void cmd_answer(struct cmd *k)
 		put16(sense, k->n_sense);
 		memcpy(sense + 2, k->sense, k->n_sense);
 		n = k->n_sense + 2u;
+		attention_goes(k, statsn);
 	}
 	send_pdu(c, b, sense, n, true);
 	is_answered(k, statsn);

@@ -297,12 +297,8 @@ void disk_do(struct cmd *k)
 		shorten(k, k->cdb[4]);
 	} else if (s->attention[lun]) {
 		check_condition(k, UNIT_ATTENTION, 0x29, s->attention[lun] & 0x7f);
-		/* at level 2 another connection may tell the status: it counts as heard */
-		if (k->conn && s->erl < 2) {
-			s->told[lun].what = s->attention[lun];
-			s->told[lun].conn = k->conn;
-			s->told[lun].statsn = k->conn->statsn;
-		}
+		s->told[lun].what = s->attention[lun];
+		s->told[lun].conn = NULL;
 		s->attention[lun] = 0;
 	} else {
 		for_unit(k, &s->t->unit[lun]);

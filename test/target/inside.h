@@ -178,7 +178,7 @@ struct session {
 	/* told, but it is not known yet whether it was heard */
 	struct {
 		uint8_t what;
-		const struct tconn *conn;
+		const struct tconn *conn; /* NULL: the answer is still to be sent */
 		uint32_t statsn;
 	} told[TGT_MAX_LUNS];
 };

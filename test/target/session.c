@@ -122,7 +122,11 @@ void tsession_leave(struct tconn *c, bool keep_tasks)
 	else
 		drop_cmds(s, c, 0);
 	for (unsigned i = 0; i < TGT_MAX_LUNS; i++) {
-		if (!s->told[i].what || s->told[i].conn != c)
+		if (!s->told[i].what || (s->told[i].conn && s->told[i].conn != c))
+			continue;
+		/* where tasks outlive their connection, another one may still tell it */
+		s->told[i].conn = NULL;
+		if (keep_tasks)
 			continue;
 		s->attention[i] = s->told[i].what;
 		s->told[i].what = 0;
