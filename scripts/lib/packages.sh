@@ -12,7 +12,8 @@ PACKAGES_RUN="fuse3 tgt e2fsprogs util-linux mount kmod"
 PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfsprogs dmsetup mandoc libnbd-bin qemu-utils
 golang-go golang-github-varlink-go-dev istgt
 libiscsi-bin qemu-block-extra"
-PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux qemu-system-x86 busybox-static cpio xz-utils tshark valgrind"
+PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux qemu-system-x86 busybox-static cpio xz-utils tshark valgrind
+stress-ng dbench lvm2 nbd-client"
 
 package_missing() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" != installed ]

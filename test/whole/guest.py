@@ -17,7 +17,9 @@ import pytest
 
 HERE = os.path.join(bed.SOURCE, "test/guest")
 QEMU = "qemu-system-x86_64"
-MODULES = ["virtio_pci", "virtio_rng", "9p", "9pnet_virtio", "overlay", "crc32c_generic", "crc32c-intel", "ext4", "loop", "fuse", "ublk_drv", "dm-mod"]
+MODULES = ["virtio_pci", "virtio_rng", "9p", "9pnet_virtio", "overlay", "crc32c_generic", "crc32c-intel", "ext4", "loop", "fuse", "ublk_drv", "dm-mod",
+           "xfs", "nbd", "dm-multipath", "dm-round-robin", "configfs", "target_core_mod", "target_core_file", "iscsi_target_mod"]  # fmt: skip
+LOADED = ["crc32c_generic", "ext4", "loop", "fuse", "dm-mod", "ublk_drv"]  # the others when somebody asks for them
 TROUBLE = re.compile(r"(?m)^.*(?:WARNING: |BUG: |Kernel panic|Oops|Call Trace|INFO: task .* blocked|possible recursive|refcount_t).*$")
 
 
@@ -62,8 +64,8 @@ class Kernel:
 class Guest:
     """run() boots it, runs a shell script in it, and ends it."""
 
-    def __init__(self, kernel, memory=1024):
-        self.kernel, self.memory = kernel, memory
+    def __init__(self, kernel, memory=1024, load=()):
+        self.kernel, self.memory, self.load = kernel, memory, [*LOADED, *load]
         self.directory = tempfile.mkdtemp(prefix="isd-guest-", dir="/tmp")
         self.out = os.path.join(self.directory, "out")
         os.mkdir(self.out)
@@ -76,7 +78,7 @@ class Guest:
             f.write(script)
         # /tmp is the guest's own: what it needs of ours is named
         see = sorted({p for p in (bed.SOURCE, bed.BUILD, self.directory) if p.startswith("/tmp/")})
-        line = "console=ttyS0 quiet panic=-1 oops=panic guest.modules=crc32c_generic,ext4,loop,fuse,dm-mod,ublk_drv guest.run=%s guest.see=%s" % (path, ",".join(see))
+        line = "console=ttyS0 quiet panic=-1 oops=panic guest.modules=%s guest.run=%s guest.see=%s" % (",".join(self.load), path, ",".join(see))
         args = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35", "-accel", "tcg,thread=multi",
                 "-cpu", "max,-cx16", "-smp", "2", "-m", str(self.memory), "-device", "virtio-rng-pci", "-kernel", self.kernel.image,
                 "-initrd", self.kernel.initrd, "-append", line, "-serial", "stdio",
