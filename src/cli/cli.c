@@ -135,6 +135,8 @@ static ISDSC_STATUS command_run(struct cli *cli, int argc, char **argv)
 	cli->usage = cli->refused = false;
 	if (cli->wait_s && !command_waits(c))
 		return out_refuse(cli, "--wait is for LoginTarget and QLoginTarget");
+	if (cli->force && c->run != cmd_logout_target)
+		return out_refuse(cli, "--force is for LogoutTarget");
 	status = c->run(cli, argc - 1, argv + 1);
 	if (cli->usage) {
 		usage_show(cli, c, argc - 1, argv + 1);

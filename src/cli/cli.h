@@ -23,6 +23,7 @@ struct cli {
 	bool refused; /* set with a complaint of our own: the library has nothing to add */
 	bool usage;   /* set by a command: its arguments make no sense, show how they are given */
 	bool show_status; /* --status: the number of the status on the last line */
+	bool force;       /* --force: a logout takes devices away that are in use */
 	unsigned wait_s;  /* --wait: how long a login may wait for its devices; 0: not */
 	bool show_detail; /* what the library has to say beyond a status is printed */
 };

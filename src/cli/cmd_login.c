@@ -10,6 +10,9 @@
 #include "cli/list.h"
 #include "cli/own.h"
 #include "cli/print.h"
+#include "cli/service.h"
+
+#define FORCE_TIMEOUT_MS 300000 /* it has bounds of its own, one after the other */
 
 static void id_show(struct cli *cli, const char *words, const char *key,
 		    const ISCSI_UNIQUE_SESSION_ID *id)
@@ -94,6 +97,26 @@ ISDSC_STATUS cmd_q_login_target(struct cli *cli, int argc, char **argv)
 	return cli->wait_s ? devices_wait(cli, &session) : status;
 }
 
+/* Says beforehand whom it takes the devices from. */
+static ISDSC_STATUS logout_by_force(struct cli *cli, const ISCSI_UNIQUE_SESSION_ID *id)
+{
+	CLEANUP(json_dropp) json_t *reply = NULL;
+	char text[ID_TEXT_BYTES], why[WHY_BYTES];
+	ISDSC_STATUS status;
+
+	id_format(id, text);
+	holders_show(cli, text, "");
+	out(cli, "    By force: what the users of a device have not written yet is lost, and their "
+		 "I/O ends with errors\n");
+	fflush(stdout);
+	status = service_call_within("Logout",
+				     json_pack("{s:s, s:b}", "sessionId", text, "force", 1),
+				     FORCE_TIMEOUT_MS, &reply, why, sizeof(why));
+	if (status)
+		own_why(cli, why);
+	return status;
+}
+
 ISDSC_STATUS cmd_logout_target(struct cli *cli, int argc, char **argv)
 {
 	CLEANUP(freep) char *detail = NULL;
@@ -107,6 +130,8 @@ ISDSC_STATUS cmd_logout_target(struct cli *cli, int argc, char **argv)
 	out(cli, "Logout Target 0x%llx-0x%llx\n", (unsigned long long)id.AdapterUnique,
 	    (unsigned long long)id.AdapterSpecific);
 	out_json(cli, "SessionIdentifier", json_id(&id));
+	if (cli->force)
+		return logout_by_force(cli, &id);
 	status = LogoutIScsiTarget(&id);
 	if (status == ISDSC_DEVICE_BUSY_ON_SESSION) {
 		detail = strdup(iscsidsc_last_detail());

@@ -103,7 +103,7 @@ static const struct command commands[] = {
 	 "    Shows how a target became known, or with a mechanism what it told.\n", cmd_target_info, NULL},
 	{"LoginTarget", 18, -1, "<TargetName> <ReportToPNP> <PortalAddress> <PortalSocket> <InitiatorInstance> <Port number> <Security Flags> " ARGS_OPTIONS " <Key> " ARGS_MAPPINGS,
 	 "    Logs in to a target.\n" HELP_LOGIN, cmd_login_target, login_target_fits},
-	{"LogoutTarget", 1, 1, "<SessionId>", "    Takes the devices of a session away and ends it.\n" HELP_SESSION, cmd_logout_target, NULL},
+	{"LogoutTarget", 1, 1, "<SessionId>", "    Takes the devices of a session away and ends it. With --force behind it: those\n    that are in use as well. (--force: iscsidsc only)\n" HELP_SESSION, cmd_logout_target, NULL},
 	{"PersistentLoginTarget", 18, -1, "<TargetName> <ReportToPNP> <PortalAddress> <PortalSocket> <InitiatorInstance> <Port number> <Security Flags> " ARGS_OPTIONS " <Key> " ARGS_MAPPINGS,
 	 "    Stores a login for every start of the service. It does not log in now.\n" HELP_LOGIN, cmd_persistent_login_target, login_target_fits},
 	{"ListPersistentTargets", 0, -1, "", "    Shows the stored logins.\n", cmd_list_persistent_targets, NULL},

@@ -56,6 +56,8 @@ static bool option_take(struct cli *cli, const char *arg, struct options *o)
 {
 	if (strcmp(arg, "--json") == 0)
 		o->json = true;
+	else if (strcmp(arg, "--force") == 0)
+		cli->force = true;
 	else if (strcmp(arg, "--status") == 0)
 		cli->show_status = cli->show_detail = true;
 	else

@@ -33,6 +33,7 @@
 #include "service/options.h"
 #include "service/persistent.h"
 #include "service/rpc.h"
+#include "service/shutdown.h"
 #include "service/startup.h"
 #include "service/undead.h"
 #include "service/unit.h"

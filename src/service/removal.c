@@ -1,44 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-#include "service/removal.h"
+#include "service/removal_private.h"
 
 #include <errno.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "service/log.h"
-#include "service/unit.h"
-#include "service/volumes.h"
 
-#define PAUSE_NS          (15 * NS_PER_S)
 #define FAMILY_WAIT_NS    (20 * NS_PER_S)
 #define UP_WAIT_NS        (3 * NS_PER_S)
-#define STOP_MS           10000
 #define STOP_UNFLUSHED_MS 3000 /* it can only wait for a target that does not answer */
-#define FORCE_FLUSH_S     15
 #define DRAIN_WAIT_NS     (5 * NS_PER_S)
 #define PASSER_BY_NS      (400 * NS_PER_MS)
 
-/* One unit that is to go, and how far that has come. */
-struct leaving {
-	struct unit *u;
-	bool shared; /* other sessions lead to it too, but none that could serve it now */
-	bool gate_closed, stopped;
-	bool unflushed; /* there was nothing to flush to; taking it away must not try again */
-};
-
-struct removal {
-	struct session *s;
-	struct leaving *v;
-	size_t n;
-};
-
 /* ---- which units ----------------------------------------------------------------- */
 
-static bool sess_is_up(struct session *s)
+bool sess_is_up(struct session *s)
 {
 	struct initiator_status st;
 
@@ -76,7 +55,7 @@ static bool is_listed(const struct removal *rm, const struct unit *u)
 	return false;
 }
 
-static int removal_list(struct removal *rm, struct session *s)
+int removal_list(struct removal *rm, struct session *s)
 {
 	struct unit_path *p;
 	size_t n = 0;
@@ -204,7 +183,7 @@ static uint32_t look_for_holders(struct removal *rm, struct refusal *why)
 }
 
 /* Without the family's lock: paths of other sessions come and go meanwhile. */
-static bool can_flush(const struct unit *u)
+bool removal_can_flush(const struct unit *u)
 {
 	bool ready;
 
@@ -214,13 +193,13 @@ static bool can_flush(const struct unit *u)
 	return ready && !lu_is_fenced(u->lu, NULL, 0);
 }
 
-static uint32_t flush_one(struct leaving *l, bool up, struct refusal *why)
+uint32_t removal_flush(struct leaving *l, bool up, struct refusal *why)
 {
 	struct unit *u = l->u;
 	int r;
 
-	l->unflushed = !up || !can_flush(u);
-	if (!can_flush(u))
+	l->unflushed = !up || !removal_can_flush(u);
+	if (!removal_can_flush(u))
 		return 0;
 	if (!up) {
 		unsigned n = unit_n_inflight(u);
@@ -249,7 +228,7 @@ static uint32_t flush_all(struct removal *rm, struct refusal *why)
 
 	for (size_t i = 0; code == 0 && i < rm->n; i++) {
 		if (rm->v[i].u->dev)
-			code = flush_one(&rm->v[i], up, why);
+			code = removal_flush(&rm->v[i], up, why);
 	}
 	return code;
 }
@@ -305,7 +284,7 @@ static void put_back(struct removal *rm)
 	}
 }
 
-static void drop_units(struct removal *rm)
+void removal_drop(struct removal *rm)
 {
 	struct unit_path *p, *tmp;
 
@@ -398,7 +377,7 @@ static uint32_t take_away(struct removal *rm, struct refusal *why)
 			      : refuse(why, ISDSC_SESSION_BUSY,
 				       "the paths to a device of the session have just changed");
 	if (code == 0)
-		drop_units(rm);
+		removal_drop(rm);
 	family_unlock(rm->s->family);
 	return code;
 }
@@ -455,104 +434,6 @@ uint32_t sess_logout(struct session *s, struct refusal *why)
 	wait_commands(s);
 	sess_end(s);
 	return 0;
-}
-
-/* ---- the end of the service -------------------------------------------------------------- */
-
-struct last_flush {
-	struct leaving *l;
-	bool up;
-	sem_t done;
-};
-
-static void last_flush(void *arg)
-{
-	CLEANUP(refusal_clear) struct refusal why = {0};
-	struct last_flush *f = arg;
-	struct unit *u = f->l->u;
-
-	/* the file systems first: their data has not even come to the device yet */
-	if (f->up && can_flush(u) && u->backend->holders(u->dev, &why.holders) == 0)
-		volumes_sync(&why.holders);
-	if (flush_one(f->l, f->up, &why))
-		log_error("unit %s: %s", u->describe, why.text);
-	sem_post(&f->done);
-}
-
-/* Flushes with a bound: what has not come to an end by then fails, and comes to one. */
-static void force_flush(struct leaving *l, bool up)
-{
-	struct last_flush f = {.l = l, .up = up};
-	struct timespec until;
-
-	sem_init(&f.done, 0, 0);
-	if (manager_helper(l->u->m, last_flush, &f)) {
-		sem_destroy(&f.done);
-		log_error("unit %s: not flushed: no thread for it", l->u->describe);
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FORCE_FLUSH_S;
-	while (sem_clockwait(&f.done, CLOCK_MONOTONIC, &until) < 0) {
-		if (errno != ETIMEDOUT)
-			continue;
-		unit_fence(l->u, "it could not be flushed in time at the end of the service");
-		while (sem_wait(&f.done) < 0)
-			; /* EINTR */
-		break;
-	}
-	sem_destroy(&f.done);
-}
-
-static bool force_unit(struct leaving *l, bool up)
-{
-	struct unit *u = l->u;
-	int r;
-
-	if (!u->dev)
-		return true;
-	force_flush(l, up);
-	if (l->shared)
-		return true; /* the other sessions come to their end too */
-	r = u->backend->close_gate(u->dev);
-	if (r && r != -EBUSY)
-		log_warning("unit %s: gate: %s", u->describe, strerror(-r));
-	/* nobody may go on writing to what will be gone in a moment */
-	if (u->state != UNIT_FENCED)
-		unit_fence(u, "the service ended");
-	r = u->backend->stop(u->dev, true, STOP_MS);
-	if (r) {
-		log_error("unit %s: %s could not be taken away: %s", u->describe,
-			  u->backend->path(u->dev), strerror(-r));
-		return false;
-	}
-	l->stopped = true;
-	l->unflushed = false;
-	return true;
-}
-
-bool sess_force_out(struct session *s)
-{
-	struct removal rm;
-	bool ok = true, up;
-
-	/* nobody else is left who could have it; and if so, the process ends anyway */
-	if (!sess_claim(s) || sess_pause(s, PAUSE_NS) || family_lock(s->family, FAMILY_WAIT_NS))
-		return false;
-	up = sess_is_up(s);
-	if (removal_list(&rm, s)) {
-		family_unlock(s->family);
-		return false;
-	}
-	for (size_t i = 0; i < rm.n; i++)
-		ok = force_unit(&rm.v[i], up) && ok;
-	if (ok)
-		drop_units(&rm);
-	free(rm.v);
-	family_unlock(s->family);
-	if (ok)
-		sess_end(s);
-	return ok;
 }
 
 /* ---- who? ------------------------------------------------------------------------------------ */

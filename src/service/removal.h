@@ -24,6 +24,16 @@ uint32_t sess_logout(struct session *s, struct refusal *why);
  * could not be freed; the process must end without cleaning up.
  */
 bool sess_force_out(struct session *s);
+/*
+ * As sess_logout(), and when that is refused because a device is in use, cannot be flushed or
+ * is out of reach, the same by force: data is lost. Never takes swap away.
+ */
+uint32_t sess_force_logout(struct session *s, struct refusal *why);
+/*
+ * Stops waiting for what a logout under way still flushes: the session's devices are fenced and
+ * its connections closed.
+ */
+void sess_hasten(struct session *s);
 
 /* Who uses the devices of a session (only @device unless NULL); NULL: of all. 0 or -errno. */
 int sess_holders(struct manager *m, struct session *s, const char *device, struct holders *h);

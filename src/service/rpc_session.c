@@ -73,13 +73,15 @@ static uint32_t logout(struct rpc *c)
 {
 	CLEANUP(sess_putp) struct session *s = NULL;
 	struct unique_id id;
+	bool force = false;
 
-	if (!arg_session(&c->args, "sessionId", &id, NULL))
+	if (!arg_session(&c->args, "sessionId", &id, NULL) ||
+	    (arg_is_there(&c->args, "force") && !arg_bool(&c->args, "force", &force)))
 		return c->why.code;
 	s = sess_find(c->m, &id);
 	if (!s)
 		return refuse(&c->why, ISDSC_INVALID_SESSION_ID, "there is no such session");
-	return sess_logout(s, &c->why);
+	return force ? sess_force_logout(s, &c->why) : sess_logout(s, &c->why);
 }
 
 /* ---- ListSessions ---------------------------------------------------------------- */
@@ -164,7 +166,7 @@ const struct rpc_method rpc_session_methods[] = {
 	 "targetName informational initiatorInstance initiatorPort portal securityFlags "
 	 "loginOptions key persistent mapping",
 	 login},
-	{"Logout", true, "sessionId", logout},
+	{"Logout", true, "sessionId force", logout},
 	{"ListSessions", false, "", list_sessions},
 	{0},
 };
