@@ -199,6 +199,14 @@ static bool has_changed(uint16_t command)
 	       command == NBD_CMD_WRITE_ZEROES;
 }
 
+/* Beyond the end there is no space for what is written, and nothing else to speak of. */
+static int beyond_end(uint16_t command)
+{
+	const bool has_written = command == NBD_CMD_WRITE || command == NBD_CMD_WRITE_ZEROES;
+
+	return has_written ? -ENOSPC : -EINVAL;
+}
+
 /* 0, or the -errno that it is refused with. */
 static int check(const struct nbd_slot *slot)
 {
@@ -214,7 +222,7 @@ static int check(const struct nbd_slot *slot)
 	if (slot->n_bytes == 0)
 		return -EINVAL;
 	if (slot->off_bytes > l->n_bytes || slot->n_bytes > l->n_bytes - slot->off_bytes)
-		return command == NBD_CMD_READ ? -EINVAL : -ENOSPC;
+		return beyond_end(command);
 	if ((command == NBD_CMD_READ || command == NBD_CMD_WRITE) && slot->n_bytes > NBD_MAX_IO)
 		return -EINVAL;
 	if (command == NBD_CMD_TRIM && !l->can_discard)

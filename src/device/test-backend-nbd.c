@@ -268,7 +268,9 @@ static void what_is_wrong_is_refused(void **state)
 	assert_int_equal(do_one(fd, NBD_CMD_READ, 0, 0, 0), NBD_EINVAL);
 	assert_int_equal(do_one(fd, NBD_CMD_READ, 0x8000, 0, 512), NBD_EINVAL);
 	assert_int_equal(do_one(fd, NBD_CMD_BLOCK_STATUS, 0, 0, 512), NBD_EINVAL);
-	assert_int_equal(do_one(fd, NBD_CMD_TRIM, 0, end - 512, 1024), NBD_ENOSPC);
+	assert_int_equal(do_one(fd, NBD_CMD_TRIM, 0, end - 512, 1024), NBD_EINVAL);
+	assert_int_equal(do_one(fd, NBD_CMD_CACHE, 0, end - 512, 1024), NBD_EINVAL);
+	assert_int_equal(do_one(fd, NBD_CMD_WRITE_ZEROES, 0, end - 512, 1024), NBD_ENOSPC);
 	assert_int_equal(do_one(fd, 77, 0, 0, 512), NBD_EINVAL);
 	/* Its data is passed over, and what follows is understood. */
 	ask(fd, NBD_CMD_WRITE, 0, end - 512, sizeof(data));
