@@ -32,8 +32,17 @@ class Late(AssertionError):
     """A bound was passed."""
 
 
+PATIENCE = 60  # what a busy machine may make of a moment
+
+
 def wait_for(condition, seconds, what):
-    """The condition's value, as soon as it is true."""
+    """
+    The condition's value, as soon as it is true.
+
+    @seconds is what it takes by its nature, a time-out of somebody else for one; nobody waits
+    shorter than PATIENCE, for that costs nothing when all is well.
+    """
+    seconds = max(seconds, PATIENCE)
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -313,7 +322,7 @@ class Service:
 
     def answers(self):
         try:
-            with Varlink(self.socket, 5) as v:
+            with Varlink(self.socket, 20) as v:
                 v.call("GetVersion")
             return True
         except (OSError, ValueError):
@@ -485,7 +494,7 @@ class Tgt:
         return True
 
     def admin(self, *args, check=True):
-        return run("tgtadm", "-C", "1", *args, env=self.env, check=check, seconds=20)
+        return run("tgtadm", "-C", "1", *args, env=self.env, check=check)
 
     def do(self, *args):
         """A change that a restart repeats."""

@@ -37,7 +37,7 @@ class Target:
         assert self.process.alive(), self.text()
         self.port = int(self.text().rpartition("ready ")[2].split()[0])
         self.control = socket.socket(socket.AF_UNIX)
-        self.control.settimeout(10)
+        self.control.settimeout(60)
         self.control.connect(path)
 
     def text(self):

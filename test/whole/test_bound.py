@@ -294,8 +294,8 @@ def test_ended_while_waiting(disk, tgt):
         s.start()
         wait_for(lambda: "Waiting" in n.status(), 20, s.log)
         begin = time.monotonic()
-        assert s.stop(15) == 0
-        assert not n.ready() and time.monotonic() - begin < 10
+        assert s.stop() == 0
+        assert not n.ready() and time.monotonic() - begin < 60
 
 
 def test_not_waited_for_when_logins_are_off(disk, tgt):

@@ -6,6 +6,7 @@ For each kind of holder: logout is refused with 0xEFFF0040, the holder is told, 
 and device are as before, and once it has let go the logout succeeds.
 """
 import contextlib
+import glob
 import os
 import subprocess
 import threading
@@ -142,10 +143,10 @@ def partition_mounted(device, service):
     run("sfdisk", "-q", "--wipe", "always", device, stdin="size=32M, type=L\n", check=False)
     run("partx", "-a", device, check=False)
     part = device + "p1"
-    try:
-        wait_for(lambda: os.path.exists(part), 5, "the partition")
-    except bed.Late:
+    # partx returns when the kernel has it; the node may be made by somebody else
+    if not glob.glob("/sys/block/%s/*p1" % os.path.basename(device)):
         pytest.skip("this kernel makes no partitions on loop devices")
+    wait_for(lambda: os.path.exists(part), 5, "the partition")
     run("mkfs.ext4", "-q", "-F", part)
     run("mount", part, service.mnt)
     try:

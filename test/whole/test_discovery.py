@@ -142,16 +142,15 @@ def test_one_portal_of_several_does_not_answer(service, tgt):
 
 
 def test_other_calls_go_on_while_a_portal_hangs(make_service, make_peer):
-    service = make_service("[session]\nlogin_timeout = 8\n")
+    service = make_service("[session]\nlogin_timeout = 10\n")
     p = make_peer(peer.hang)
     t = threading.Thread(target=lambda: service.cli("AddTargetPortal", "127.0.0.1", p.port))
     t.start()
     wait_for(lambda: p.n_connections, 10, "the connection")
-    started = time.monotonic()
     service.cli("SessionList", check=0)
     service.cli("ListTargetPortals", check=0)
-    assert time.monotonic() - started < 2
-    t.join(30)
+    assert t.is_alive()
+    t.join(60)
     assert not t.is_alive()
 
 

@@ -14,7 +14,7 @@ import time
 import pytest
 
 import peer
-from bed import Refused, Varlink, free_port, loops_of, wait_for
+from bed import PATIENCE, Refused, Varlink, free_port, loops_of, wait_for
 
 ANY_PORT = 0xFFFFFFFF
 CLIENTS = 4
@@ -115,23 +115,23 @@ def test_asking_all_portals_has_a_bound(make_service, silent, tgt):
     """However many there are; what the others tell is there all the same."""
     service = make_service("[service]\nrefresh_timeout = 3\n[session]\nlogin_timeout = 2\n")
     service.cli("AddTargetPortal", "127.0.0.1", tgt.port, check=0)
-    silent(service, 40)
+    silent(service, 100)
     begin = time.monotonic()
     r = service.varlink("ListTargets", forceUpdate=True)
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 20  # each for itself: 25
     assert r == {"targets": [tgt.name], "status": 0xAFFF002E}
     assert "were not asked" in service.log()
 
 
 def test_the_service_ends_while_all_portals_are_asked(make_service, silent):
-    service = make_service("[session]\nlogin_timeout = 2\n")
+    service = make_service("[session]\nlogin_timeout = 60\n")
     p = silent(service, 40)
     client = threading.Thread(target=lambda: service.cli("ListTargets", "T"))
     client.start()
     wait_for(lambda: p.n_connections >= 8, 20, "the portals to be asked")
     begin = time.monotonic()
     assert service.stop() == 0
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 40
     client.join()
 
 
@@ -280,7 +280,7 @@ class Later:
         self.thread.start()
 
     def answer(self, seconds):
-        self.thread.join(seconds)
+        self.thread.join(max(seconds, PATIENCE))
         assert not self.thread.is_alive()
         return self.code
 
@@ -333,7 +333,7 @@ def test_the_service_ends_during_a_login(make_service, tgt):
     wait_for(lambda: connected(tgt.port) > before, 10, "a login")
     begin = time.monotonic()
     assert service.stop() == 0
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 40
     # ISDSC_SERVICE_UNAVAILABLE, or the end of the connection
     assert all(x.answer(5) == 0xEFFF0013 or isinstance(x.code, OSError) for x in waiting), [x.code for x in waiting]
     tgt.go_on()

@@ -122,7 +122,7 @@ def test_target_that_hangs_is_given_up_and_taken_back(make_service, tgt):
 
 
 def test_io_fails_when_the_target_stays_away_and_works_again_after(make_service, tgt):
-    service = make_service(FAST + "hold_time = 2\n")
+    service = make_service(FAST + "hold_time = 5\n")
     discover(service, tgt)
     session = service.login(tgt.name)
     device = service.device(session)
@@ -130,11 +130,11 @@ def test_io_fails_when_the_target_stays_away_and_works_again_after(make_service,
     started = time.monotonic()
     r = direct_read(device)
     assert r.code != 0 and "Input/output error" in r.out
-    assert 1 < time.monotonic() - started < 20
+    assert 4 < time.monotonic() - started < 50
     # held no longer: the next one fails at once
     started = time.monotonic()
     assert direct_read(device).code != 0
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert service.device(session) == device
     tgt.restart()
     wait_for(lambda: direct_read(device).code == 0, 20, "reads that work again")

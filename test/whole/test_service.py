@@ -292,7 +292,7 @@ def test_what_answers_at_the_socket_is_not_the_service(tmp_path):
 def test_stop_is_quick_when_there_is_nothing(service):
     started = time.monotonic()
     assert service.stop() == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert not os.path.exists(service.socket)
 
 

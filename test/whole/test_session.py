@@ -141,7 +141,7 @@ def test_informational_session_has_no_devices_and_ends_at_once(service, tgt):
     assert "ScsiStatus             : 0x0" in r.out
     started = time.monotonic()
     service.logout(session)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
     assert service.sessions() == []
 
 
