@@ -634,6 +634,18 @@ void lu_path_disown(struct lu *lu, void *path)
 	path_remove(lu, path, true);
 }
 
+void lu_path_lost(struct lu *lu, void *path)
+{
+	for (unsigned i = 0; i < LU_MAX_PATHS && lu->n_paths > 1; i++) {
+		if (!lu->paths[i].ops || lu->paths[i].path != path)
+			continue;
+		lu_enter(lu);
+		lu_take_back(lu, i);
+		lu_leave(lu);
+		return;
+	}
+}
+
 unsigned lu_n_paths(const struct lu *lu)
 {
 	return lu->n_paths;

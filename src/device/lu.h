@@ -92,6 +92,13 @@ enum lu_event {
  * must hear of? */
 bool lu_event_of_answer(const struct scsi_cmd *cmd, enum lu_event *ret);
 
+/* Which of the paths that work takes the next command. */
+enum lu_policy {
+	LU_POLICY_FAILOVER, /* always the same one */
+	LU_POLICY_ROUND_ROBIN,
+	LU_POLICY_LEAST_QUEUE, /* the one with the fewest commands under way */
+};
+
 struct lu_cfg {
 	struct loop *loop;
 	const struct lu_info *info;
@@ -105,6 +112,7 @@ struct lu_cfg {
 	uint64_t retry_ns; /* how long one request may be repeated on BUSY and the like; 0: 30 s */
 	/* commands to the unit at once, 1 … 1024; 0: 128. Further requests wait in order */
 	unsigned n_commands;
+	enum lu_policy policy;
 };
 
 /* Any thread, before the unit is used. 0 or -ENOMEM. */
@@ -120,9 +128,10 @@ struct lu *lu_free(struct lu *lu);
  * Loop thread. @lun: as this path calls the unit. -EEXIST when @path is there
  * already, -ENOSPC when there are LU_MAX_PATHS.
  *
- * Commands take one path, the first added, until it fails one or answers that the
- * unit cannot be reached through it; then the next one. A command that a path
- * failed is repeated on those that have not yet failed it.
+ * Commands take a path that works now, where there is one, as the policy says: with
+ * fail-over the first added, until it fails a command or answers that the unit cannot
+ * be reached through it; then the next one. A command that a path failed is repeated on
+ * those that have not yet failed it.
  */
 int lu_path_add(struct lu *lu, const struct scsi_path_ops *ops, void *path, uint64_t lun);
 /*
@@ -136,6 +145,12 @@ void lu_path_remove(struct lu *lu, void *path);
  * the requests go on on another path.
  */
 void lu_path_disown(struct lu *lu, void *path);
+/*
+ * Loop thread: the path has just stopped working and may come back. What it has goes on on
+ * another one that works, but for a write that its target may have got: that waits for the
+ * path, because nobody knows whether it will not be executed there after a later write.
+ */
+void lu_path_lost(struct lu *lu, void *path);
 unsigned lu_n_paths(const struct lu *lu);
 
 /* Loop thread: requests not done yet. */

@@ -10,8 +10,9 @@
  * a unit says that it is busy, nothing new is sent either; a good answer shows
  * that it has room again and lets the oldest waiting command go at once.
  *
- * A path that fails a command because it is gone is left for the next one, which
- * then stays the unit's path.
+ * A path that does not work for now is passed over as long as another one works. One that
+ * fails a command because it is gone is left for the next one, which then stays the unit's
+ * path.
  */
 #include <errno.h>
 #include <string.h>
@@ -76,16 +77,35 @@ static bool path_serves(const struct lu *lu, unsigned i, const struct lu_slot *s
 	       s->cmd.n_data <= p->ops->max_transfer_bytes(p->path);
 }
 
-/* Index of the path to take, or LU_MAX_PATHS. */
-static unsigned path_pick(const struct lu *lu, const struct lu_slot *s)
+static bool path_works(const struct lu_path *p)
 {
+	return !p->ops->usable || p->ops->usable(p->path);
+}
+
+/* The policy's choice among those that work, or among all. */
+static unsigned path_among(const struct lu *lu, const struct lu_slot *s, bool working)
+{
+	unsigned best = LU_MAX_PATHS;
+
 	for (unsigned k = 0; k < LU_MAX_PATHS; k++) {
 		unsigned i = (lu->current + k) % LU_MAX_PATHS;
 
-		if (path_serves(lu, i, s))
+		if (!path_serves(lu, i, s) || (working && !path_works(&lu->paths[i])))
+			continue;
+		if (lu->cfg.policy != LU_POLICY_LEAST_QUEUE)
 			return i;
+		if (best == LU_MAX_PATHS || lu->paths[i].n_wire < lu->paths[best].n_wire)
+			best = i;
 	}
-	return LU_MAX_PATHS;
+	return best;
+}
+
+/* Index of the path to take, or LU_MAX_PATHS. */
+static unsigned path_pick(const struct lu *lu, const struct lu_slot *s)
+{
+	unsigned i = lu->n_paths > 1 ? path_among(lu, s, true) : LU_MAX_PATHS;
+
+	return i < LU_MAX_PATHS ? i : path_among(lu, s, false);
 }
 
 /*
@@ -138,6 +158,36 @@ void lu_recall_wire(struct lu *lu)
 	list_for_each (s, &lu->wire, node) {
 		s->recalled = true;
 		cmd_recall(lu, s);
+	}
+}
+
+/* Another path than @i that works and has not failed the command. */
+static bool has_way_around(const struct lu *lu, const struct lu_slot *s, unsigned i)
+{
+	for (unsigned k = 0; k < LU_MAX_PATHS; k++) {
+		if (k != i && path_serves(lu, k, s) && path_works(&lu->paths[k]))
+			return true;
+	}
+	return false;
+}
+
+void lu_take_back(struct lu *lu, unsigned i)
+{
+	const struct lu_path *p = &lu->paths[i];
+	struct lu_slot *s;
+
+	list_for_each (s, &lu->wire, node) {
+		/* harmless whenever the target comes to it */
+		bool harmless = s->work->how == LU_HOW_READ || s->work->how == LU_HOW_SYNC;
+
+		if (s->path != i || !has_way_around(lu, s, i))
+			continue;
+		if (harmless && p->ops->cancel) {
+			s->recalled = true;
+			p->ops->cancel(p->path, &s->cmd);
+		} else if (!harmless && p->ops->take_back) {
+			s->recalled = p->ops->take_back(p->path, &s->cmd);
+		}
 	}
 }
 
@@ -207,6 +257,9 @@ void slot_send(struct lu_slot *s)
 		return;
 	}
 	s->path = (uint8_t)i;
+	lu->paths[i].n_wire++;
+	if (lu->cfg.policy == LU_POLICY_ROUND_ROBIN)
+		lu->current = (i + 1) % LU_MAX_PATHS;
 	s->cmd.lun = lu->paths[i].lun;
 	s->cmd.error = 0;
 	s->cmd.status = 0;
@@ -438,6 +491,8 @@ static void slot_done(struct scsi_cmd *cmd)
 
 	lu_enter(lu);
 	list_remove(&s->node);
+	if (s->path < LU_MAX_PATHS)
+		lu->paths[s->path].n_wire--;
 	if (s->disowned && !cmd->error)
 		cmd->error = -EIO; /* another unit's word */
 	outcome = cmd->error ? judge_transport(lu, s, &error) : judge_answer(lu, s, &error);

@@ -80,6 +80,7 @@ struct lu_path {
 	const struct scsi_path_ops *ops; /* NULL: empty place */
 	void *path;
 	uint64_t lun;
+	unsigned n_wire; /* commands it has */
 };
 
 struct lu {
@@ -87,7 +88,7 @@ struct lu {
 	struct lu_info info;
 	struct lu_path paths[LU_MAX_PATHS];
 	unsigned n_paths;
-	unsigned current; /* index of the path new commands take */
+	unsigned current; /* index of the path new commands take; of round robin: the next one */
 
 	struct list waiting;             /* struct blk_req */
 	struct list todo;                /* struct lu_work */
@@ -137,6 +138,8 @@ void lu_send_parked(struct lu *lu);
 void lu_cancel_wire(struct lu *lu);
 /* Held: commands that are not on the wire yet come back and are parked. */
 void lu_recall_wire(struct lu *lu);
+/* The path @i does not work for now: its commands go on elsewhere, where they may. */
+void lu_take_back(struct lu *lu, unsigned i);
 /* The path @i leads to something else: its commands are given up there. */
 void lu_disown_path(struct lu *lu, unsigned i);
 /* The place @i is empty now and may be another path's next. */

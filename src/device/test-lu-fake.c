@@ -87,11 +87,30 @@ static void fake_recall(void *path, struct scsi_cmd *cmd)
 	p->n_recalled++;
 }
 
+static bool fake_usable(void *path)
+{
+	const struct fake_path *p = path;
+
+	return !p->down;
+}
+
+static bool fake_take_back(void *path, struct scsi_cmd *cmd)
+{
+	struct fake_path *p = path;
+
+	if (p->keeps)
+		return false;
+	p->n_taken_back++;
+	return true;
+}
+
 const struct scsi_path_ops fake_path_ops = {
 	.submit = fake_submit,
 	.max_transfer_bytes = fake_max_transfer,
 	.cancel = fake_cancel,
 	.recall = fake_recall,
+	.usable = fake_usable,
+	.take_back = fake_take_back,
 };
 
 const struct scsi_path_ops fake_path_ops_no_cancel = {

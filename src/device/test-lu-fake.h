@@ -27,7 +27,9 @@ struct fake_path {
 	struct scsi_cmd *q[FAKE_MAX]; /* submitted, oldest first */
 	unsigned n;
 	unsigned n_submitted; /* ever */
-	unsigned n_cancelled, n_recalled;
+	unsigned n_cancelled, n_recalled, n_taken_back;
+	bool down;  /* not usable */
+	bool keeps; /* its target may have what was submitted */
 };
 
 extern const struct scsi_path_ops fake_path_ops;

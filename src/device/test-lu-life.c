@@ -342,6 +342,141 @@ static void second_path_takes_over(void **state)
 	assert_int_equal(r.r.result, -EIO);
 }
 
+static void open_two_paths(enum lu_policy policy)
+{
+	struct lu_cfg cfg = {.loop = &loop, .info = &info, .policy = policy};
+
+	assert_int_equal(lu_new(&lu, &cfg), 0);
+	assert_int_equal(lu_path_add(lu, &fake_path_ops, &path, 0x0001000000000000), 0);
+	assert_int_equal(lu_path_add(lu, &fake_path_ops, &path2, 0x0002000000000000), 0);
+}
+
+static void path_that_is_down_is_passed_over(void **state)
+{
+	struct req q;
+
+	open_two_paths(LU_POLICY_FAILOVER);
+	path.down = true;
+	submit(&q, BLK_WRITE, 4, 1);
+	assert_int_equal(path.n, 0);
+	fake_good(&path2, 0);
+	assert_int_equal(q.r.result, 0);
+	/* it is the unit's path all the same, once it is back */
+	path.down = false;
+	submit(&q, BLK_WRITE, 4, 1);
+	fake_good(&path, 0);
+	/* none works: there it waits */
+	path.down = path2.down = true;
+	submit(&q, BLK_WRITE, 4, 1);
+	fake_good(&path, 0);
+	assert_int_equal(q.r.result, 0);
+	/* and one that answers for itself leads back as well */
+	path2.down = false;
+	submit(&q, BLK_READ, 4, 1);
+	fake_good(&path2, 0);
+	assert_int_equal(q.r.result, 0);
+}
+
+static void what_a_lost_path_has_goes_on_elsewhere(void **state)
+{
+	struct req read, write, flush;
+
+	open_two_paths(LU_POLICY_FAILOVER);
+	submit(&read, BLK_READ, 0, 1);
+	submit(&write, BLK_WRITE, 1, 1);
+	submit(&flush, BLK_FLUSH, 0, 0);
+	assert_int_equal(path.n, 3);
+	path.down = true;
+	lu_path_lost(lu, &path);
+	assert_int_equal(path.n_cancelled, 2);
+	assert_int_equal(path.n_taken_back, 1);
+	while (path.n)
+		fake_error(&path, 0, -ECANCELED);
+	assert_int_equal(path2.n, 3);
+	while (path2.n)
+		fake_good(&path2, 0);
+	assert_int_equal(read.r.result, 0);
+	assert_int_equal(write.r.result, 0);
+	assert_int_equal(flush.r.result, 0);
+}
+
+/* It could be executed after what is written there next. */
+static void write_that_the_target_may_have_waits_for_its_path(void **state)
+{
+	struct req read, write;
+
+	open_two_paths(LU_POLICY_FAILOVER);
+	submit(&write, BLK_WRITE, 1, 1);
+	submit(&read, BLK_READ, 0, 1);
+	path.down = path.keeps = true;
+	lu_path_lost(lu, &path);
+	assert_int_equal(path.n_cancelled, 1);
+	fake_error(&path, 1, -ECANCELED);
+	fake_good(&path2, 0);
+	assert_int_equal(read.r.result, 0);
+	assert_int_equal(write.r.result, PENDING);
+	path.down = false;
+	fake_good(&path, 0);
+	assert_int_equal(write.r.result, 0);
+}
+
+static void without_another_path_all_waits(void **state)
+{
+	struct req q;
+
+	bench_open(0);
+	submit(&q, BLK_READ, 0, 1);
+	path.down = true;
+	lu_path_lost(lu, &path);
+	assert_int_equal(path.n_cancelled, 0);
+	assert_int_equal(lu_path_add(lu, &fake_path_ops, &path2, 0x0002000000000000), 0);
+	path2.down = true;
+	lu_path_lost(lu, &path);
+	assert_int_equal(path.n_cancelled, 0);
+	fake_good(&path, 0);
+	assert_int_equal(q.r.result, 0);
+}
+
+static void round_robin_takes_paths_in_turn(void **state)
+{
+	struct req q[4];
+
+	open_two_paths(LU_POLICY_ROUND_ROBIN);
+	for (unsigned i = 0; i < 4; i++)
+		submit(&q[i], BLK_READ, i, 1);
+	assert_int_equal(path.n, 2);
+	assert_int_equal(path2.n, 2);
+	while (path.n || path2.n)
+		fake_good(path.n ? &path : &path2, 0);
+	path2.down = true;
+	for (unsigned i = 0; i < 4; i++)
+		submit(&q[i], BLK_READ, i, 1);
+	assert_int_equal(path.n, 4);
+	while (path.n)
+		fake_good(&path, 0);
+}
+
+static void least_queue_takes_the_emptier_path(void **state)
+{
+	struct req q[4];
+
+	open_two_paths(LU_POLICY_LEAST_QUEUE);
+	submit(&q[0], BLK_READ, 0, 1);
+	submit(&q[1], BLK_READ, 1, 1);
+	assert_int_equal(path.n, 1);
+	assert_int_equal(path2.n, 1);
+	fake_good(&path2, 0);
+	submit(&q[2], BLK_READ, 2, 1);
+	assert_int_equal(path2.n, 1);
+	/* what a removed path had does not count any more */
+	lu_path_remove(lu, &path);
+	assert_int_equal(lu_path_add(lu, &fake_path_ops, &path, 0x0001000000000000), 0);
+	submit(&q[3], BLK_READ, 3, 1);
+	assert_int_equal(path.n, 2);
+	while (path.n || path2.n)
+		fake_good(path.n ? &path : &path2, 0);
+}
+
 static void path_in_transition(void **state)
 {
 	struct req q;
@@ -497,6 +632,12 @@ int main(void)
 		T(update),
 		T(paths_come_and_go),
 		T(second_path_takes_over),
+		T(path_that_is_down_is_passed_over),
+		T(what_a_lost_path_has_goes_on_elsewhere),
+		T(write_that_the_target_may_have_waits_for_its_path),
+		T(without_another_path_all_waits),
+		T(round_robin_takes_paths_in_turn),
+		T(least_queue_takes_the_emptier_path),
 		T(path_in_transition),
 		T(path_too_narrow_for_the_command),
 		T(another_path_in_the_same_place),

@@ -284,6 +284,23 @@ static void path_recall(void *path, struct scsi_cmd *cmd)
 	initiator_wake(i);
 }
 
+static bool path_usable(void *path)
+{
+	const struct initiator *i = path;
+
+	return i->state == INITIATOR_UP && !i->leaving;
+}
+
+static bool path_take_back(void *path, struct scsi_cmd *cmd)
+{
+	struct slot *s = cmd->transport;
+
+	if (s && task_was_sent(&s->task))
+		return false;
+	path_cancel(path, cmd);
+	return true;
+}
+
 static uint32_t path_max_transfer_bytes(void *path)
 {
 	return MAX_TRANSFER;
@@ -293,5 +310,7 @@ const struct scsi_path_ops initiator_path_ops = {
 	.submit = path_submit,
 	.cancel = path_cancel,
 	.recall = path_recall,
+	.usable = path_usable,
+	.take_back = path_take_back,
 	.max_transfer_bytes = path_max_transfer_bytes,
 };

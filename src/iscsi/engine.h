@@ -266,6 +266,8 @@ struct iscsi_session *session_free(struct iscsi_session *s);
 void session_submit(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns);
 /* Ends the task as ISCSI_TASK_CANCELLED: at once when not sent yet, else by ABORT TASK. */
 void session_cancel(struct iscsi_session *s, struct iscsi_task *t, uint64_t now_ns);
+/* A task that is not done: may the target have it, now or from a connection that was lost? */
+bool task_was_sent(const struct iscsi_task *t);
 /* Ends the task as ISCSI_TASK_CANCELLED if it waits to be sent; one on the wire goes on. */
 void session_recall(struct iscsi_session *s, struct iscsi_task *t);
 /* LOGICAL UNIT RESET; tasks of that unit complete as ISCSI_TASK_CANCELLED when the target confirms.

@@ -399,6 +399,11 @@ static bool waits(const struct iscsi_task *t)
 	return t->state == TASK_PENDING || t->state == TASK_READY;
 }
 
+bool task_was_sent(const struct iscsi_task *t)
+{
+	return !waits(t) || t->n_losses > 0;
+}
+
 void session_recall(struct iscsi_session *s, struct iscsi_task *t)
 {
 	if (waits(t))

@@ -100,6 +100,13 @@ struct scsi_path_ops {
 	void (*cancel)(void *path, struct scsi_cmd *cmd);
 	/* optional: the same, but a command that is on the wire goes on. */
 	void (*recall)(void *path, struct scsi_cmd *cmd);
+	/* optional: would a command that is submitted now go out now? It waits otherwise. */
+	bool (*usable)(void *path);
+	/*
+	 * optional: cancel() for a command that the target has not got, for sure. False: it may
+	 * have it, and could still execute it; the command stays.
+	 */
+	bool (*take_back)(void *path, struct scsi_cmd *cmd);
 };
 
 /**

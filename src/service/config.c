@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/name.h"
+#include "device/lu.h"
 #include "io/loop.h"
 #include "service/preference.h"
 #include "service/reactor.h"
@@ -32,6 +33,7 @@ enum key_kind {
 	KEY_DIGEST,
 	KEY_LEVEL,
 	KEY_POLICY,
+	KEY_PATH_POLICY,
 	KEY_OCTAL,
 	KEY_PORTALS, /* a list: the value is its number */
 	KEY_WEIGHTS,
@@ -106,6 +108,7 @@ static const struct key_row keys[] = {
 	{"DataDigest", SCOPE_SESSION, KEY_DIGEST, T(data_digest), 0, 0, ISCSI_OFFER_NONE_CRC32C},
 	{"connection_policy", SCOPE_SESSION, KEY_POLICY, T(connection_policy), 0, 0,
 	 ISCSI_POLICY_ROUND_ROBIN},
+	{"path_policy", SCOPE_SESSION, KEY_PATH_POLICY, T(path_policy), 0, 0, LU_POLICY_FAILOVER},
 	{"preferred_portals", SCOPE_SESSION, KEY_PORTALS, T(preferred_portals), 0, 0, 0},
 	{"portal_weights", SCOPE_SESSION, KEY_WEIGHTS, T(portal_weights), 0, 0, 0},
 	{"InitialR2T", SCOPE_SESSION, KEY_BOOL, T(initial_r2t), 0, 1, 0},
@@ -201,6 +204,8 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 	static const uint64_t policy_values[] = {
 		ISCSI_POLICY_FAILOVER, ISCSI_POLICY_ROUND_ROBIN, ISCSI_POLICY_LEAST_QUEUE,
 		ISCSI_POLICY_ROUND_ROBIN_SUBSET, ISCSI_POLICY_WEIGHTED};
+	static const uint64_t path_policy_values[] = {LU_POLICY_FAILOVER, LU_POLICY_ROUND_ROBIN,
+						      LU_POLICY_LEAST_QUEUE}; /* the first three */
 	static const char *const digests[] = {"none", "crc32c", "none,crc32c", "crc32c,none"};
 	static const uint64_t digest_values[] = {ISCSI_OFFER_NONE, ISCSI_OFFER_CRC32C,
 						 ISCSI_OFFER_NONE_CRC32C, ISCSI_OFFER_CRC32C_NONE};
@@ -244,6 +249,11 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 		expect = "round_robin, least_queue, failover, subset or weighted";
 		r = word_parse(text, ret, policies, policy_values, ARRAY_SIZE(policies));
 		break;
+	case KEY_PATH_POLICY:
+		expect = "failover, round_robin or least_queue";
+		r = word_parse(text, ret, policies, path_policy_values,
+			       ARRAY_SIZE(path_policy_values));
+		break;
 	case KEY_LEVEL:
 		expect = "error, warning, info or debug";
 		r = log_level_parse(text, &level);
@@ -256,7 +266,7 @@ static int value_parse(const struct key_row *k, const char *text, uint64_t *ret,
 		return r;
 	}
 	if (k->kind == KEY_BOOL || k->kind == KEY_DIGEST || k->kind == KEY_LEVEL ||
-	    k->kind == KEY_POLICY)
+	    k->kind == KEY_POLICY || k->kind == KEY_PATH_POLICY)
 		return 0;
 	if (*ret < k->min || *ret > k->max) {
 		uint64_t unit = k->kind != KEY_TIME ? 1 : k->min % NS_PER_S ? NS_PER_MS : NS_PER_S;

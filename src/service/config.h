@@ -49,6 +49,7 @@ struct tuning {
 	uint64_t error_recovery_level;
 	uint64_t pdus_in_order, sequences_in_order;
 	uint64_t connection_policy; /* enum iscsi_policy */
+	uint64_t path_policy;       /* enum lu_policy */
 	/* lists of the configuration by number; 0: none */
 	uint64_t preferred_portals, portal_weights;
 };

@@ -49,6 +49,7 @@ static void on_down(void *user, const char *why)
 {
 	struct session *s = user;
 
+	units_path_lost(s);
 	log_limited(&s->log, LOG_LEVEL_WARNING, "session %s: connection lost: %s", s->target, why);
 	events_session(s->m->events, EVENT_SESSION_DOWN, s, NULL, why);
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/name.h"
+#include "device/lu.h"
 #include "io/loop.h"
 #include "service/config.h"
 
@@ -131,6 +132,7 @@ static void values(void **state)
 			      "FirstBurstLength = 64K\n"
 			      "HeaderDigest = CRC32C\n"
 			      "connection_policy = least_queue\n"
+			      "path_policy = round_robin\n"
 			      "InitialR2T = yes\n"
 			      "ImmediateData = no\n"
 			      "MaxRecvDataSegmentLength = 8K\n"
@@ -163,6 +165,7 @@ static void values(void **state)
 	assert_int_equal(offer.FirstBurstLength, 65536);
 	assert_int_equal(offer.HeaderDigest, ISCSI_OFFER_CRC32C);
 	assert_int_equal(t.connection_policy, ISCSI_POLICY_LEAST_QUEUE);
+	assert_int_equal(t.path_policy, LU_POLICY_ROUND_ROBIN);
 	assert_int_equal(offer.InitialR2T, 1);
 	assert_int_equal(offer.ImmediateData, 0);
 	assert_int_equal(offer.MaxRecvDataSegmentLength, 8192);
@@ -243,6 +246,7 @@ static void mistakes(void **state)
 	refused("[session]\nmax_units = 16385\n", 2, "between 1 and 16384");
 	refused("[session]\nHeaderDigest = md5\n", 2, "HeaderDigest");
 	refused("[session]\nconnection_policy = some\n", 2, "connection_policy");
+	refused("[session]\npath_policy = weighted\n", 2, "path_policy");
 	refused("[session]\nInitialR2T = maybe\n", 2, "InitialR2T");
 	refused("[session]\nErrorRecoveryLevel = 3\n", 2, "between 0 and 2");
 	refused("[session]\nMaxConnections = 0\n", 2, "between 1 and 65535");

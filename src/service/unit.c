@@ -320,6 +320,18 @@ void unit_notice(struct session *s, const struct scsi_cmd *cmd)
 	pthread_mutex_unlock(&s->m->lock);
 }
 
+void units_path_lost(struct session *s)
+{
+	struct unit_path *p;
+
+	pthread_mutex_lock(&s->m->lock);
+	list_for_each (p, &s->paths, in_session) {
+		if (p->unit->lu && p->active)
+			lu_path_lost(p->unit->lu, s->initiator);
+	}
+	pthread_mutex_unlock(&s->m->lock);
+}
+
 /* ---- paths ---------------------------------------------------------------------------- */
 
 struct unit_path *unit_path_find(struct session *s, uint64_t lun)
@@ -519,6 +531,7 @@ static int unit_make_lu(struct unit *u, struct unit_path *p)
 		.event = on_event,
 		.user = u,
 		.n_commands = (unsigned)p->session->tuning.queue_depth,
+		.policy = (enum lu_policy)p->session->tuning.path_policy,
 	};
 	struct lu *lu = NULL;
 	int r = lu_new(&lu, &cfg);

@@ -109,6 +109,8 @@ unsigned unit_n_inflight(struct unit *u);
  * is told once only, so the unit must hear of it here.
  */
 void unit_notice(struct session *s, const struct scsi_cmd *cmd);
+/* Reactor: the session is lost; its units go on on the paths of others. */
+void units_path_lost(struct session *s);
 /* SYNCHRONIZE CACHE, waited for. 0 or -errno. */
 int unit_sync(struct unit *u);
 

@@ -47,9 +47,9 @@ def test_news_told_to_a_question_is_heard(service, tgt):
 class Relay:
     """A TCP relay to a port, that can be cut and stays cut."""
 
-    def __init__(self, port):
+    def __init__(self, port, at=0):
         self.port_to = port
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", at))
         self.port = self.listener.getsockname()[1]
         self.sockets = []
         self.is_cut = False
