@@ -6,14 +6,14 @@
  * goes straight to its slot, but for what the stage has of it already. Answers go out
  * at the end of the loop's turn, as many as are ready with one call.
  *
- * A client reads no more while it has no free slot, or while the answers to its
- * options wait to be sent; so it holds a bounded amount of memory, whatever it does.
+ * A client is read no more while it has no free slot, while there is no memory for its
+ * next request, or while the answers to its options wait to be sent; so it holds a
+ * bounded amount of memory, whatever it does.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,12 +34,18 @@ static size_t staged(const struct nbd_client *c)
 
 /* ---- slots ----------------------------------------------------------------- */
 
+static bool has_slot(const struct nbd_client *c)
+{
+	return !c->alone && !list_empty(&c->free_slots);
+}
+
 static struct nbd_slot *slot_get(struct nbd_client *c)
 {
-	struct nbd_slot *slot = list_first(&c->free_slots, struct nbd_slot, node);
+	struct nbd_slot *slot;
 
-	if (!slot)
+	if (!has_slot(c))
 		return NULL;
+	slot = list_first(&c->free_slots, struct nbd_slot, node);
 	list_remove(&slot->node);
 	atomic_fetch_add_explicit(&c->n_busy, 1, memory_order_relaxed);
 	io_pool_use(&c->pool);
@@ -50,8 +56,7 @@ void nbd_slot_put(struct nbd_slot *slot)
 {
 	struct nbd_client *c = slot->client;
 
-	if (slot->big)
-		munmap(TAKE(slot->big), slot->n_big);
+	nbd_memory_put(slot);
 	/* The one used last is the one whose memory is warm. */
 	list_prepend(&c->free_slots, &slot->node);
 	atomic_fetch_sub_explicit(&c->n_busy, 1, memory_order_relaxed);
@@ -152,7 +157,7 @@ static bool may_read(const struct nbd_client *c)
 		return false;
 	if (!c->is_user)
 		return c->handshake.n_out == 0;
-	return c->rx || !list_empty(&c->free_slots);
+	return c->rx || (!list_linked(&c->hungry) && has_slot(c));
 }
 
 static void watch(struct nbd_client *c)
@@ -162,6 +167,12 @@ static void watch(struct nbd_client *c)
 	if (!c->is_dead)
 		(void)loop_fd_events(c->server->loop, &c->fd,
 				     (may_read(c) ? EPOLLIN : 0) | (has_out ? EPOLLOUT : 0));
+}
+
+void nbd_client_resume(struct nbd_client *c)
+{
+	client_parse(c);
+	watch(c);
 }
 
 static void send_run(struct loop_defer *d)
@@ -177,8 +188,7 @@ static void send_run(struct loop_defer *d)
 		return;
 	}
 	/* What was held back for want of room may be taken now. */
-	client_parse(c);
-	watch(c);
+	nbd_client_resume(c);
 }
 
 void nbd_client_answer(struct nbd_slot *slot)
@@ -257,7 +267,6 @@ static bool parse_request(struct nbd_client *c)
 	if (!slot)
 		return false;
 	header = c->stage + c->stage_at;
-	c->stage_at += NBD_REQUEST_BYTES;
 	/* The end is answered by nothing but the end. */
 	if (get_be16(header + 6) == NBD_CMD_DISC) {
 		c->is_ending = true;
@@ -265,6 +274,14 @@ static bool parse_request(struct nbd_client *c)
 		return false;
 	}
 	r = nbd_request_begin(slot, header, &c->n_skip);
+	/* It stays in the stage, and is begun anew. */
+	if (r == -EAGAIN) {
+		nbd_slot_put(slot);
+		return false;
+	}
+	c->stage_at += NBD_REQUEST_BYTES;
+	/* It may have waited for memory that is not needed after all. */
+	nbd_memory_leave(c);
 	if (r < 0) {
 		nbd_slot_put(slot);
 		nbd_client_die(c);
@@ -365,6 +382,7 @@ void nbd_client_die(struct nbd_client *c)
 	if (c->is_dead)
 		return;
 	c->is_dead = true;
+	nbd_memory_leave(c);
 	loop_fd_remove(s->loop, &c->fd);
 	close(c->fd.fd);
 	loop_timer_cancel(s->loop, &c->patience);
@@ -403,6 +421,7 @@ static void client_init(struct nbd_client *c, struct nbd_server *s, int fd)
 	c->reap.run = reap_run;
 	list_init(&c->answers);
 	list_init(&c->free_slots);
+	list_init(&c->hungry);
 	nbd_handshake_init(&c->handshake);
 	for (unsigned k = 0; k < NBD_N_SLOTS; k++) {
 		struct nbd_slot *slot = &c->slots[k];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the NBD server: nbd_server.c is its life, nbd_client.c one client's bytes,
- * nbd_request.c what becomes of a request
+ * nbd_request.c what becomes of a request, nbd_memory.c where long ones are held
  *
  * Everything belongs to the loop thread unless it is atomic or says otherwise.
  */
@@ -35,8 +35,8 @@ struct nbd_slot {
 	struct list node; /* free, or in the client's line of answers */
 	struct nbd_client *client;
 	uint8_t *mem;
-	uint8_t *big; /* instead of mem for a longer request; n_big bytes */
-	size_t n_big;
+	uint8_t *big; /* instead of mem for a longer request: nbd_memory.c's */
+	size_t n_big; /* bytes of it that are of the server's budget */
 	uint16_t command, flags;
 	uint64_t cookie, off_bytes;
 	uint32_t n_bytes;
@@ -76,6 +76,8 @@ struct nbd_client {
 	struct nbd_slot slots[NBD_N_SLOTS];
 	struct list free_slots;
 	atomic_uint n_busy;
+	struct nbd_slot *alone; /* uses the memory of other slots: no request beside it */
+	struct list hungry;     /* the server's line, while the next request wants memory */
 };
 
 struct nbd_server {
@@ -89,6 +91,10 @@ struct nbd_server {
 	bool is_closed;          /* the gate */
 	bool is_orphan;          /* freed with its last client */
 	struct list clients;
+	size_t n_big; /* bytes of the budget that are taken */
+	atomic_size_t n_big_max;
+	struct list hungry;     /* clients that wait for some, in the order they came */
+	struct loop_defer feed; /* there may be some for the first of them */
 	atomic_uint n_clients, n_users;
 	struct idle idle; /* for control threads that wait for these two */
 };
@@ -101,6 +107,8 @@ void nbd_client_die(struct nbd_client *c);
 /* The slot's answer is made: send it. */
 void nbd_client_answer(struct nbd_slot *slot);
 void nbd_slot_put(struct nbd_slot *slot);
+/* What waited for memory may go on. */
+void nbd_client_resume(struct nbd_client *c);
 
 /* nbd_request.c */
 /* What the unit offers, for the handshake. */
@@ -108,14 +116,25 @@ uint16_t nbd_export_flags(const struct blk_limits *l);
 /*
  * A request's header (NBD_REQUEST_BYTES) has come and @slot shall hold it. 1: its data
  * comes next, n_bytes of it to nbd_slot_data(); 0: it is under way or answered; with
- * *ret_skip bytes of data that are not wanted. -EPROTO: hang up.
+ * *ret_skip bytes of data that are not wanted. -EAGAIN: there is no memory for it now,
+ * and the client has been put in the line for it. -EPROTO: hang up.
  */
 int nbd_request_begin(struct nbd_slot *slot, const uint8_t *header, uint64_t *ret_skip);
 /* The data of a write is there. */
 void nbd_request_write(struct nbd_slot *slot);
 uint8_t *nbd_slot_data(struct nbd_slot *slot);
 
+/* nbd_memory.c */
+/* Memory of @n bytes at slot->big. False: not now; the client stands in the line. */
+bool nbd_memory_get(struct nbd_slot *slot, size_t n);
+void nbd_memory_put(struct nbd_slot *slot);
+/* The client waits no more, because it was served or has gone. */
+void nbd_memory_leave(struct nbd_client *c);
+void nbd_memory_feed(struct loop_defer *d);
+
 /* nbd_server.c */
+/* All but the texts and the socket, which a test of the rest does without. */
+void nbd_server_init(struct nbd_server *s, const struct nbd_server_cfg *cfg);
 void nbd_server_reap(struct nbd_client *c);
 struct nbd_export nbd_server_export(const struct nbd_server *s);
 

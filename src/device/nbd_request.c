@@ -3,7 +3,6 @@
  * NBD server: what becomes of a request
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "base/cursor.h"
 #include "device/nbd_private.h"
@@ -166,16 +165,10 @@ void nbd_request_write(struct nbd_slot *slot)
 static int get_big(struct nbd_slot *slot)
 {
 	const size_t n = range_wide(&slot->client->server->ranges, slot->off_bytes, slot->n_bytes);
-	void *p;
 
 	if (slot->n_bytes <= NBD_SLOT_IO)
 		return 0;
-	p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	slot->big = p;
-	slot->n_big = n;
-	return 0;
+	return nbd_memory_get(slot, n) ? 0 : -EAGAIN;
 }
 
 static uint16_t flags_of(uint16_t command)
@@ -268,6 +261,8 @@ int nbd_request_begin(struct nbd_slot *slot, const uint8_t *header, uint64_t *re
 	r = check(slot);
 	if (r == 0 && (slot->command == NBD_CMD_READ || slot->command == NBD_CMD_WRITE))
 		r = get_big(slot);
+	if (r == -EAGAIN)
+		return r;
 	if (r) {
 		if (slot->command == NBD_CMD_WRITE)
 			*ret_skip = slot->n_bytes;

@@ -42,6 +42,7 @@ static void server_destroy(struct nbd_server *s)
 {
 	loop_timer_cancel(s->loop, &s->again);
 	loop_defer_cancel(&s->ranges.kick);
+	loop_defer_cancel(&s->feed);
 	if (s->listener.fd >= 0)
 		close(s->listener.fd);
 	idle_destroy(&s->idle);
@@ -215,20 +216,26 @@ static int server_listen(struct nbd_server *s)
 	return r;
 }
 
+void nbd_server_init(struct nbd_server *s, const struct nbd_server_cfg *cfg)
+{
+	*s = (struct nbd_server){.loop = cfg->loop, .lu = cfg->lu, .limits = cfg->limits};
+	ranges_init(&s->ranges, s->loop, s->lu, s->limits.block_bytes);
+	s->listener = (struct loop_fd){.fd = -1, .events = EPOLLIN, .ready = listener_ready};
+	s->again.fire = again_fire;
+	list_init(&s->clients);
+	list_init(&s->hungry);
+	list_init(&s->feed.node);
+	s->feed.run = nbd_memory_feed;
+	idle_init(&s->idle);
+}
+
 static int server_new(struct nbd_server **ret_server, const struct nbd_server_cfg *cfg)
 {
 	struct nbd_server *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	s->loop = cfg->loop;
-	s->lu = cfg->lu;
-	s->limits = cfg->limits;
-	ranges_init(&s->ranges, s->loop, s->lu, s->limits.block_bytes);
-	s->listener = (struct loop_fd){.fd = -1, .events = EPOLLIN, .ready = listener_ready};
-	s->again.fire = again_fire;
-	list_init(&s->clients);
-	idle_init(&s->idle);
+	nbd_server_init(s, cfg);
 	s->name = strdup(cfg->name);
 	s->description = strdup(cfg->description);
 	s->path = strdup(cfg->path);
@@ -284,6 +291,11 @@ void nbd_server_gate(struct nbd_server *s, bool closed)
 unsigned nbd_server_n_users(const struct nbd_server *s)
 {
 	return atomic_load(&s->n_users);
+}
+
+size_t nbd_server_big_max(const struct nbd_server *s)
+{
+	return atomic_load(&s->n_big_max);
 }
 
 size_t nbd_server_users(struct nbd_server *s, pid_t *pids, size_t n)

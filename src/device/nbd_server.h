@@ -8,8 +8,8 @@
  * whoever asks: several connections may be used as one.
  *
  * Nothing here waits on the loop thread. What I/O needs is taken when a client
- * comes; only a request longer than a slot takes memory, and is refused when there
- * is none.
+ * comes; only a request longer than a slot takes memory, from a budget that all clients
+ * share, and waits unread while there is none.
  *
  * Life: start -> (gate …)* -> stop -> free, all by a control thread.
  */
@@ -26,6 +26,7 @@
 struct nbd_server;
 
 #define NBD_CLIENTS_MAX 16u
+#define NBD_BIG_BYTES   ((size_t)64 << 20) /* the budget */
 
 struct nbd_server_cfg {
 	const char *name; /* of the export */
@@ -43,6 +44,8 @@ void nbd_server_gate(struct nbd_server *s, bool closed);
 
 /* Any thread: clients that may send requests. */
 unsigned nbd_server_n_users(const struct nbd_server *s);
+/* Any thread: the most of the budget that was ever taken. */
+size_t nbd_server_big_max(const struct nbd_server *s);
 /* The processes of up to @n users; their number. 0: of another process namespace. */
 size_t nbd_server_users(struct nbd_server *s, pid_t *pids, size_t n);
 /* Waits until there are no users. 0 or -ETIMEDOUT. */

@@ -26,11 +26,18 @@
 #define MIB (1u << 20)
 
 static struct rig rig;
+static struct nbd_server *server; /* instead of a device, to look into it */
+static char *server_path;
 
 static int teardown(void **state)
 {
 	const unsigned n_bad = rig.loop ? atomic_load(&rig.unit.n_bad) : 0;
 
+	if (server) {
+		nbd_server_stop(server, clock_now_ns() + 2 * NS_PER_S);
+		server = nbd_server_free(server);
+		free(server_path);
+	}
 	rig_end(&rig);
 	return n_bad ? -1 : 0;
 }
@@ -51,7 +58,7 @@ static int dial(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_return_code(fd, errno);
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", rig_path(&rig));
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", server ? server_path : rig_path(&rig));
 	assert_return_code(connect(fd, (const struct sockaddr *)&sun, sizeof(sun)), errno);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)), 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound)), 0);
@@ -460,6 +467,134 @@ static void client_that_does_not_read(void **state)
 	stops_clean();
 }
 
+static void start_server(uint32_t block_bytes)
+{
+	struct nbd_server_cfg cfg = {.name = "unit", .description = "a unit"};
+
+	rig_init(&rig, &blk_backend_nbd, block_bytes);
+	assert_true(asprintf(&server_path, "%s/nbd", rig.dir) > 0);
+	cfg.loop = rig.loop;
+	cfg.lu = &rig.unit;
+	cfg.limits = rig.unit.limits;
+	cfg.path = server_path;
+	assert_int_equal(nbd_server_start(&server, &cfg), 0);
+}
+
+static bool have_three_read(void *arg)
+{
+	return atomic_load(&rig.unit.n_reads) >= 3;
+}
+
+#define N_GREEDY 3
+#define N_ASKED  8
+
+/*
+ * Three fill the budget with answers that they do not read. The server takes no more
+ * memory for it, another client is served all the same, and in the end so are they.
+ */
+static void memory_of_long_requests_is_bounded(void **state)
+{
+	const uint32_t n = 32 * MIB;
+	uint8_t *data = malloc(n);
+	int greedy[N_GREEDY], other;
+
+	assert_non_null(data);
+	start_server(512);
+	for (int i = 0; i < N_GREEDY; i++) {
+		greedy[i] = attach(false);
+		for (int k = 0; k < N_ASKED; k++)
+			ask(greedy[i], NBD_CMD_READ, 0, 0, n);
+	}
+	assert_true(wait_until(have_three_read, NULL));
+	other = attach(false);
+	for (int i = 1; i < 3; i++) {
+		memset(data, i, n);
+		ask(other, NBD_CMD_WRITE, 0, 7, n);
+		say(other, data, n);
+		assert_int_equal(answer(other, NBD_CMD_WRITE), 0);
+		memset(data, 0, n);
+		assert_int_equal(do_one(other, NBD_CMD_READ, 0, 7, n), 0);
+		hear(other, data, n);
+		assert_true(data[0] == i && memcmp(data, data + 1, n - 1) == 0);
+	}
+	/* Two by the budget and two by pools, and the other's: 2 blocks and all, twice. */
+	assert_true(atomic_load(&rig.unit.n_reads) <= 4 + 2 * 3);
+	close(greedy[0]);
+	for (int i = 1; i < N_GREEDY; i++) {
+		for (int k = 0; k < N_ASKED; k++) {
+			assert_int_equal(answer(greedy[i], NBD_CMD_READ), 0);
+			hear(greedy[i], data, n);
+		}
+		close(greedy[i]);
+	}
+	assert_true(nbd_server_big_max(server) >= n);
+	assert_true(nbd_server_big_max(server) <= NBD_BIG_BYTES);
+	close(other);
+	free(data);
+}
+
+/* It waits only for its own requests, however many they are and of whatever kind. */
+static void long_requests_of_one_client(void **state)
+{
+	const uint32_t n = 20 * MIB;
+	uint8_t *data = malloc(n), b[NBD_SIMPLE_BYTES];
+
+	assert_non_null(data);
+	start_server(4096);
+	atomic_store(&rig.unit.delay_us, 200);
+	for (int round = 0; round < 3; round++) {
+		const int fd = attach(false);
+
+		memset(data, round + 1, n);
+		for (int k = 0; k < 20; k++) {
+			ask(fd, NBD_CMD_WRITE, 0, (uint64_t)k * MIB + 100, n);
+			say(fd, data, n);
+			ask(fd, NBD_CMD_FLUSH, 0, 0, 0);
+		}
+		for (int k = 0; k < 40; k++) {
+			hear(fd, b, sizeof(b));
+			assert_int_equal(get_be32(b + 4), 0);
+		}
+		assert_int_equal(do_one(fd, NBD_CMD_READ, 0, 19 * MIB + 100, n), 0);
+		hear(fd, data, n);
+		assert_true(data[0] == round + 1 && memcmp(data, data + 1, n - 1) == 0);
+		close(fd);
+	}
+	assert_true(nbd_server_big_max(server) <= NBD_BIG_BYTES);
+	free(data);
+}
+
+static bool is_unused(void *arg)
+{
+	return nbd_server_n_users(server) == 0;
+}
+
+/* Who leaves in the middle, served or in the line, leaves nothing behind. */
+static void memory_of_who_dies_comes_back(void **state)
+{
+	static uint8_t data[MIB];
+	int fd;
+
+	start_server(512);
+	for (int i = 0; i < 12; i++) {
+		fd = attach(i % 2);
+		for (int k = 0; k < i; k++)
+			ask(fd, NBD_CMD_READ, 0, 0, 32 * MIB);
+		ask(fd, NBD_CMD_WRITE, 0, 0, 32 * MIB);
+		if (i < 2)
+			say(fd, data, sizeof(data) / 2);
+		close(fd);
+	}
+	assert_true(wait_until(is_unused, NULL));
+	fd = attach(false);
+	assert_int_equal(do_one(fd, NBD_CMD_READ, 0, 0, 2 * MIB), 0);
+	hear(fd, data, MIB);
+	hear(fd, data, MIB);
+	close(fd);
+	assert_int_equal(atomic_load(&rig.unit.n_writes), 0);
+	assert_true(nbd_server_big_max(server) <= NBD_BIG_BYTES);
+}
+
 static void clients_are_limited(void **state)
 {
 	int fd[NBD_CLIENTS_MAX], more;
@@ -555,6 +690,9 @@ static int tests(void)
 		cmocka_unit_test_teardown(force_cuts_off, teardown),
 		cmocka_unit_test_teardown(stop_with_a_stuck_unit, teardown),
 		cmocka_unit_test_teardown(client_that_does_not_read, teardown),
+		cmocka_unit_test_teardown(memory_of_long_requests_is_bounded, teardown),
+		cmocka_unit_test_teardown(long_requests_of_one_client, teardown),
+		cmocka_unit_test_teardown(memory_of_who_dies_comes_back, teardown),
 		cmocka_unit_test_teardown(clients_are_limited, teardown),
 		cmocka_unit_test_teardown(client_that_dies_in_a_write, teardown),
 		cmocka_unit_test_teardown(sweep_takes_a_dead_socket, teardown),
