@@ -595,6 +595,71 @@ static void memory_of_who_dies_comes_back(void **state)
 	assert_true(nbd_server_big_max(server) <= NBD_BIG_BYTES);
 }
 
+static void rubbish_ends_its_client(void **state)
+{
+	uint8_t b[1024];
+	uint64_t seed = 7;
+	int fd;
+
+	rig_start(&rig, &blk_backend_nbd, 512);
+	for (int i = 0; i < 40; i++) {
+		fd = i % 2 ? attach(i % 4 == 1) : dial();
+		for (size_t k = 0; k < sizeof(b); k++) {
+			seed = seed * UINT64_C(6364136223846793005) + 1;
+			b[k] = (uint8_t)(seed >> 56);
+		}
+		/* It may have hung up before all is said. */
+		(void)!send(fd, b, sizeof(b), MSG_NOSIGNAL);
+		while (recv(fd, b, sizeof(b), 0) > 0)
+			;
+		close(fd);
+	}
+	/* An option as long as can be said. */
+	fd = dial();
+	hear(fd, b, 18);
+	put_be32(b, NBD_FIXED_NEWSTYLE);
+	put_be64(b + 4, NBD_OPTION_MAGIC);
+	put_be32(b + 12, 7);
+	put_be32(b + 16, UINT32_MAX);
+	say(fd, b, 1000);
+	close(fd);
+	assert_int_equal(atomic_load(&rig.unit.n_writes), 0);
+	stops_clean();
+}
+
+static void lengths_beyond_all_bounds(void **state)
+{
+	static const uint16_t command[] = {NBD_CMD_READ, NBD_CMD_TRIM, NBD_CMD_CACHE,
+					   NBD_CMD_WRITE_ZEROES, NBD_CMD_BLOCK_STATUS};
+	static const uint64_t off[] = {UINT64_C(1) << 63, (UINT64_C(1) << 63) - 512,
+				       UINT64_MAX - UINT32_MAX, UINT64_MAX};
+	const uint8_t data[1000] = {0};
+	int fd;
+
+	rig_start(&rig, &blk_backend_nbd, 512);
+	fd = attach(false);
+	for (size_t i = 0; i < ARRAY_SIZE(command); i++) {
+		assert_int_not_equal(do_one(fd, command[i], 0, 0, UINT32_MAX), 0);
+		for (size_t k = 0; k < ARRAY_SIZE(off); k++) {
+			assert_int_not_equal(do_one(fd, command[i], 0, off[k], 512), 0);
+			assert_int_not_equal(do_one(fd, command[i], 0, off[k], UINT32_MAX), 0);
+		}
+	}
+	for (size_t k = 0; k < ARRAY_SIZE(off); k++) {
+		ask(fd, NBD_CMD_WRITE, 0, off[k], sizeof(data));
+		say(fd, data, sizeof(data));
+		assert_int_equal(answer(fd, NBD_CMD_WRITE), NBD_ENOSPC);
+	}
+	/* Refused at once; what comes after is its data, until the end. */
+	ask(fd, NBD_CMD_WRITE, 0, UINT64_C(1) << 63, UINT32_MAX);
+	say(fd, data, sizeof(data));
+	assert_int_equal(answer(fd, NBD_CMD_WRITE), NBD_ENOSPC);
+	close(fd);
+	assert_int_equal(atomic_load(&rig.unit.n_reads), 0);
+	assert_int_equal(atomic_load(&rig.unit.n_writes), 0);
+	stops_clean();
+}
+
 static void clients_are_limited(void **state)
 {
 	int fd[NBD_CLIENTS_MAX], more;
@@ -693,6 +758,8 @@ static int tests(void)
 		cmocka_unit_test_teardown(memory_of_long_requests_is_bounded, teardown),
 		cmocka_unit_test_teardown(long_requests_of_one_client, teardown),
 		cmocka_unit_test_teardown(memory_of_who_dies_comes_back, teardown),
+		cmocka_unit_test_teardown(rubbish_ends_its_client, teardown),
+		cmocka_unit_test_teardown(lengths_beyond_all_bounds, teardown),
 		cmocka_unit_test_teardown(clients_are_limited, teardown),
 		cmocka_unit_test_teardown(client_that_dies_in_a_write, teardown),
 		cmocka_unit_test_teardown(sweep_takes_a_dead_socket, teardown),
