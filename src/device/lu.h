@@ -78,6 +78,13 @@ bool lu_info_same_unit(const struct lu_info *a, const struct lu_info *b);
  * does not fit. ASCII letters, digits, '.', '-', ':' and '_' only.
  */
 void lu_info_name(const struct lu_info *i, char *buf, size_t n);
+/*
+ * What others call it, in the same characters; "" when it has none or it does not fit.
+ * scsi_id: the serial of scsi_id(8) and sg3-utils: a digit for the kind of designator and the
+ * designator ("36001405…", "1IET_00010001"), or "SVENDOR_PRODUCT_NUMBER". wwn: "0x6001405…".
+ */
+void lu_info_scsi_id(const struct lu_info *i, char *buf, size_t n);
+void lu_info_wwn(const struct lu_info *i, char *buf, size_t n);
 
 enum lu_event {
 	LU_EV_CAPACITY_CHANGED,

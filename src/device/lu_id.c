@@ -149,6 +149,14 @@ static void text_put_hex(struct text *t, const uint8_t *p, size_t n)
 	}
 }
 
+/* Half a name could be another unit's. */
+static void text_end(struct text *t, char *buf)
+{
+	if (t->is_short)
+		t->p = buf;
+	*t->p = '\0';
+}
+
 static bool name_has_authority(const struct scsi_designator *d)
 {
 	static const char *const authority[] = {"iqn.", "eui.", "naa."};
@@ -201,8 +209,85 @@ void lu_info_name(const struct lu_info *i, char *buf, size_t n)
 		text_put(&t, '_');
 		text_put_string(&t, i->serial);
 	}
-	/* half a name could be another unit's */
-	if (t.is_short)
-		t.p = buf;
-	*t.p = '\0';
+	text_end(&t, buf);
+}
+
+/* ---- names as udev's scsi_id(8) and sg3-utils make them -------------------- */
+
+/* What separates words becomes one underscore. */
+static void text_put_words(struct text *t, const char *s, size_t n)
+{
+	size_t at = 0;
+
+	while (n > 0 && (s[n - 1] == ' ' || s[n - 1] == '\0'))
+		n--;
+	while (at < n) {
+		text_put_safe(t, s[at] == ' ' ? "_" : s + at, 1);
+		while (at + 1 < n && s[at] == ' ' && s[at + 1] == ' ')
+			at++;
+		at++;
+	}
+}
+
+/* Of several numbers of the unit the one that they take. */
+static const struct scsi_designator *id_best_naa(const struct lu_info *i)
+{
+	static const uint8_t formats[] = {6, 5, 2, 3};
+
+	for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
+		for (unsigned k = 0; k < i->n_id; k++)
+			if (i->id[k].type == SCSI_ID_NAA && i->id[k].bytes[0] >> 4 == formats[f])
+				return &i->id[k];
+	return NULL;
+}
+
+static bool id_put_serial(struct text *t, const struct scsi_designator *d)
+{
+	switch (d->type) {
+	case SCSI_ID_NAA:
+	case SCSI_ID_EUI64:
+		text_put(t, (char)('0' + d->type));
+		text_put_hex(t, d->bytes, d->n_bytes);
+		return true;
+	case SCSI_ID_NAME:
+	case SCSI_ID_T10:
+		text_put(t, (char)('0' + d->type));
+		text_put_words(t, (const char *)d->bytes, d->n_bytes);
+		return true;
+	default: return false;
+	}
+}
+
+void lu_info_scsi_id(const struct lu_info *i, char *buf, size_t n)
+{
+	const struct scsi_designator *d = id_best_naa(i);
+	struct text t = {.p = buf, .n_left = n};
+
+	if (n == 0)
+		return;
+	if (!d && i->n_id > 0)
+		d = &i->id[0];
+	if (!(d && id_put_serial(&t, d)) && i->serial[0]) {
+		text_put(&t, 'S');
+		text_put_words(&t, i->vendor, strlen(i->vendor));
+		text_put(&t, '_');
+		text_put_words(&t, i->product, strlen(i->product));
+		text_put(&t, '_');
+		text_put_words(&t, i->serial, strlen(i->serial));
+	}
+	text_end(&t, buf);
+}
+
+void lu_info_wwn(const struct lu_info *i, char *buf, size_t n)
+{
+	const struct scsi_designator *d = id_best_naa(i);
+	struct text t = {.p = buf, .n_left = n};
+
+	if (n == 0)
+		return;
+	if (d) {
+		text_put_string(&t, "0x");
+		text_put_hex(&t, d->bytes, d->n_bytes);
+	}
+	text_end(&t, buf);
 }

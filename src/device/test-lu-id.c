@@ -159,12 +159,48 @@ static void longest_names_fit(void **state)
 	assert_int_equal(strlen(buf), 5 + 255);
 }
 
+/* As udev and sg3-utils name a disk of the kernel's initiator. */
+static void names_of_others(void **state)
+{
+	static const struct {
+		struct unit u;
+		const char *scsi_id, *wwn;
+	} row[] = {
+		{{"A", "D", "1", "N:abc T:IET"}, "3616263", "0x616263"},
+		{{"A", "D", "1", "N:3bc N:Rbc N:abc"}, "3616263", "0x616263"},
+		{{"A", "D", "1", "N:3bc T:IET"}, "3336263", "0x336263"},
+		{{"A", "D", "1", "E:abc"}, "2616263", ""},
+		{{"A", "D", "1", "S:iqn.a:b/c"}, "8iqn.a:b_c", ""},
+		{{"A", "D", "1", "T:IET"}, "1IET", ""},
+		{{"A", "D", "1", "V:x"}, "SA_D_1", ""},
+		{{"A C", "D  E", "1", ""}, "SA_C_D_E_1", ""},
+		{{"A", "D", "", ""}, "", ""},
+	};
+	struct lu_info i = {.n_id = 1, .id[0] = {.type = SCSI_ID_T10, .n_bytes = 17}};
+	char buf[LU_NAME_MAX];
+
+	for (size_t k = 0; k < ARRAY_SIZE(row); k++) {
+		const struct lu_info one = info_of(&row[k].u);
+
+		lu_info_scsi_id(&one, buf, sizeof(buf));
+		assert_string_equal(buf, row[k].scsi_id);
+		lu_info_wwn(&one, buf, sizeof(buf));
+		assert_string_equal(buf, row[k].wwn);
+		lu_info_scsi_id(&one, buf, 2);
+		assert_string_equal(buf, "");
+	}
+	memcpy(i.id[0].bytes, "IET     00010001 ", 17);
+	lu_info_scsi_id(&i, buf, sizeof(buf));
+	assert_string_equal(buf, "1IET_00010001");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_and_similar),
 		cmocka_unit_test(names),
 		cmocka_unit_test(longest_names_fit),
+		cmocka_unit_test(names_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,11 +2,12 @@
 /*
  * Stable names: links to the devices
  *
- * by-path/ip-ADDRESS:PORT-iscsi-NAME-lun-N for each path, by-id/DESIGNATOR for
- * each unit that has one. A link that is there already is another unit's (a copy
- * with the same designator) and stays; we remove only what points at our device.
- * What could not be made has no name: nobody is told of a link that is not there,
- * or leads elsewhere.
+ * by-path/ip-ADDRESS:PORT-iscsi-NAME-lun-N for each path, by-id/scsi-SERIAL and
+ * by-id/wwn-0xNUMBER for each unit that has them: the names that udev gives to disks of
+ * the kernel's initiator. udev makes the same below /dev/disk (udev.c). A link that is there
+ * already is another unit's (a copy with the same designator) and stays; we remove only what points
+ * at our device. What could not be made has no name: nobody is told of a link that is not there, or
+ * leads elsewhere.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -19,8 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/name.h"
 #include "scsi/lun.h"
 #include "service/log.h"
+#include "service/udev.h"
 #include "service/unit.h"
 
 static const char *const dirs[] = {"by-path", "by-id"};
@@ -34,6 +37,7 @@ void links_prepare(struct manager *m)
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			log_warning("%s: %s", path, strerror(errno));
 	}
+	udev_prepare(m);
 }
 
 unsigned links_sweep(const char *devices_dir)
@@ -61,13 +65,18 @@ unsigned links_sweep(const char *devices_dir)
 	return n;
 }
 
-/* What a target says may not leave the directory or confuse who lists it. */
+/*
+ * What a target says may not leave the directory or confuse who lists it; what udev would
+ * not have in a name becomes the same as there.
+ */
 static void name_fit(char *name)
 {
+	bool text = utf8_valid(name, strlen(name));
+
 	for (char *p = name; *p; p++) {
 		unsigned char c = (unsigned char)*p;
 
-		if (c <= ' ' || c == '/' || c == 0x7f)
+		if (!(isascii(c) ? isalnum(c) || strchr("#+-.:=@_", c) : text))
 			*p = '_';
 	}
 	if (name[0] == '.')
@@ -137,18 +146,31 @@ static void name_set(struct unit *u, char *at, const char *name, bool there)
 	pthread_mutex_unlock(&u->m->lock);
 }
 
+/* "PREFIX-NAME" below by-id. */
+static void id_link_make(struct unit *u, char *at, const char *prefix,
+			 void (*name_of)(const struct lu_info *i, char *buf, size_t n))
+{
+	char name[LU_NAME_MAX], link[sizeof(u->id_link)] = "";
+
+	name_of(&u->info, name, sizeof(name));
+	if (!name[0] || snprintf(link, sizeof(link), "%s%s", prefix, name) >= (int)sizeof(link))
+		link[0] = '\0';
+	name_fit(link);
+	name_set(u, at, link, link_make(u, "by-id", link));
+}
+
 void links_make(struct unit *u)
 {
-	char id[sizeof(u->id_link)], name[sizeof(((struct unit_path *)NULL)->link)];
+	char name[sizeof(((struct unit_path *)NULL)->link)];
 	struct unit_path *p;
 
-	lu_info_name(&u->info, id, sizeof(id));
-	name_fit(id);
-	name_set(u, u->id_link, id, link_make(u, "by-id", id));
+	id_link_make(u, u->id_link, "scsi-", lu_info_scsi_id);
+	id_link_make(u, u->wwn_link, "wwn-", lu_info_wwn);
 	list_for_each (p, &u->paths, in_unit) {
 		name_of_path(p, name, sizeof(name));
 		name_set(u, p->link, name, link_make(u, "by-path", name));
 	}
+	udev_tell(u);
 }
 
 void links_drop_path(struct unit_path *p)
@@ -167,7 +189,9 @@ void links_drop_unit(struct unit *u)
 {
 	struct unit_path *p;
 
+	udev_forget(u);
 	list_for_each (p, &u->paths, in_unit)
 		link_drop(u, "by-path", p->link);
 	link_drop(u, "by-id", u->id_link);
+	link_drop(u, "by-id", u->wwn_link);
 }

@@ -35,6 +35,7 @@
 #include "service/rpc.h"
 #include "service/shutdown.h"
 #include "service/startup.h"
+#include "service/udev.h"
 #include "service/undead.h"
 #include "service/unit.h"
 
@@ -162,6 +163,7 @@ static void sweep(const char *devices_dir)
 			log_warning("%s: what a dead service left could not all be removed: %s",
 				    devices_dir, strerror(-r));
 	}
+	udev_sweep(devices_dir);
 	n = links_sweep(devices_dir);
 	if (n)
 		log_info("%u links left behind by a service that died: removed", n);

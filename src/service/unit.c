@@ -11,6 +11,7 @@
 #include "scsi/lun.h"
 #include "service/events.h"
 #include "service/log.h"
+#include "service/udev.h"
 
 #define SYNC_S 180 /* a large cache on a slow target takes its time */
 
@@ -422,6 +423,7 @@ void unit_path_detach(struct unit_path *p)
 	links_drop_path(p);
 	u = p->unit;
 	path_free(p);
+	udev_tell(u);
 	/* what its keeper had not looked at yet is left to the others */
 	pthread_mutex_lock(&u->m->lock);
 	unit_want(u, WANT_UNITS);
@@ -458,8 +460,8 @@ bool unit_path_is_device(const struct unit_path *p, const char *device)
 	device += n;
 	return (p->link[0] && strncmp(device, "/by-path/", 9) == 0 &&
 		strcmp(device + 9, p->link) == 0) ||
-	       (u->id_link[0] && strncmp(device, "/by-id/", 7) == 0 &&
-		strcmp(device + 7, u->id_link) == 0);
+	       (strncmp(device, "/by-id/", 7) == 0 && device[7] &&
+		(strcmp(device + 7, u->id_link) == 0 || strcmp(device + 7, u->wwn_link) == 0));
 }
 
 /* ---- life of a unit ---------------------------------------------------------------------- */

@@ -42,7 +42,8 @@ struct unit {
 	char why[400];
 	bool doubtful; /* held until its identity is known */
 	uint64_t doubtful_since_ns;
-	char id_link[320]; /* name below by-id, or "" */
+	char id_link[320], wwn_link[320]; /* names below by-id, or "" */
+	char udev_file[64];               /* family's lock: what udev reads of it (udev.c), or "" */
 };
 
 struct unit_path {
