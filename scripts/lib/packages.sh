@@ -13,7 +13,7 @@ PACKAGES_TEST="g++ binutils libcmocka-dev python3 python3-pytest fio fdisk xfspr
 golang-go golang-github-varlink-go-dev istgt
 libiscsi-bin qemu-block-extra"
 PACKAGES_FULL="clang libclang-rt-14-dev user-mode-linux qemu-system-x86 busybox-static cpio xz-utils tshark valgrind
-stress-ng dbench lvm2 nbd-client"
+stress-ng dbench lvm2 nbd-client mdadm"
 
 package_missing() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" != installed ]

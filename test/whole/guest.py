@@ -17,7 +17,7 @@ import pytest
 
 HERE = os.path.join(bed.SOURCE, "test/guest")
 QEMU = "qemu-system-x86_64"
-MODULES = ["virtio_pci", "virtio_rng", "9p", "9pnet_virtio", "overlay", "crc32c_generic", "crc32c-intel", "ext4", "loop", "fuse", "ublk_drv", "dm-mod",
+MODULES = ["virtio_pci", "virtio_rng", "9p", "9pnet_virtio", "overlay", "crc32c_generic", "crc32c-intel", "ext4", "loop", "fuse", "ublk_drv", "dm-mod", "md-mod", "raid1",
            "xfs", "nbd", "dm-multipath", "dm-round-robin", "configfs", "target_core_mod", "target_core_file", "iscsi_target_mod"]  # fmt: skip
 LOADED = ["crc32c_generic", "ext4", "loop", "fuse", "dm-mod", "ublk_drv"]  # the others when somebody asks for them
 TROUBLE = re.compile(r"(?m)^.*(?:WARNING: |BUG: |Kernel panic|Oops|Call Trace|INFO: task .* blocked|possible recursive|refcount_t).*$")
