@@ -58,15 +58,17 @@ void holder_text(const struct holder *h, char *buf, size_t n);
  * @except_pid: this process' own descriptors are not counted (ours), 0: none
  *
  * Mounts in every mount namespace, swap, dm/md (sysfs holders), loop devices on
- * top, open descriptors of every process that we may look into.
+ * top, open descriptors of every process. That of a process that we may not look into
+ * is an error, except for a loop device, whose driver counts its users.
  *
- * Return: 0 or -errno.
+ * Return: 0 or -errno: it cannot be told, whatever was found.
  */
 int holders_scan_block(struct holders *h, dev_t devno, pid_t except_pid);
 
 /*
  * Users of a plain file: descriptors and memory maps of processes, loop devices
- * that sit on it, swap.
+ * that sit on it, swap. The caller knows how often the file is open: processes that
+ * we may not look into are passed over.
  */
 int holders_scan_file(struct holders *h, const char *path, dev_t st_dev, ino_t st_ino,
 		      pid_t except_pid);

@@ -295,9 +295,14 @@ int sys_loop_each(int (*each)(void *arg, const char *name, const char *backing),
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	while (r == 0 && (e = readdir(dir)))
-		if (strncmp(e->d_name, "loop", 4) == 0 &&
-		    sys_loop_backing(e->d_name, backing, sizeof(backing)) == 0)
+	while (r == 0 && (errno = 0, e = readdir(dir))) {
+		if (strncmp(e->d_name, "loop", 4) != 0)
+			continue;
+		r = sys_loop_backing(e->d_name, backing, sizeof(backing));
+		if (r == 0)
 			r = each(arg, e->d_name, backing);
-	return r;
+		else if (r == -ENOENT || r == -ENODEV || r == -ENXIO) /* detached, or just now */
+			r = 0;
+	}
+	return r ? r : -errno;
 }
