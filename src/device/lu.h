@@ -66,10 +66,14 @@ int lu_report_luns(const struct scsi_exec *exec, uint64_t **ret_luns, size_t *re
  *
  * Of one type, one side may have fewer designators, but not each something that
  * the other has not. Where all that is shared is numbered locally (T10 vendor,
- * vendor specific, NAA 3: they repeat from server to server), vendor and product
- * must be equal too, and the serial number where both have one.
+ * vendor specific, NAA 3, NAA 5 and 6 of company 0: they repeat from server to
+ * server, and from disk to disk under one number), vendor and product must be
+ * equal too, and the serial number where both have one.
  */
 bool lu_info_same_unit(const struct lu_info *a, const struct lu_info *b);
+/* Forgets the designators that the other has too: what is left, and lu_info_name() of it, tells
+ * units apart of which the best names agree. */
+void lu_info_drop_shared(struct lu_info *i, const struct lu_info *other);
 
 #define LU_NAME_MAX 544 /* room for every name, with terminator */
 /*

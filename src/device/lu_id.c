@@ -44,11 +44,25 @@ static unsigned ids_of_type(const struct lu_info *i, const struct lu_info *other
 	return n;
 }
 
+/*
+ * NAA 3 is locally assigned by definition. Formats 5 and 6 carry the issuer's company ID; targets
+ * that have none write 0 and number their LUNs (tgt: 6000…0e…00010001).
+ */
+static bool naa_is_strong(const uint8_t *b, size_t n)
+{
+	switch (b[0] >> 4) {
+	case 3: return false;
+	case 5:
+	case 6: return n < 4 || (b[0] & 0x0f) || b[1] || b[2] || b[3] >> 4;
+	default: return true;
+	}
+}
+
 /* Worldwide unique by its issuer's registration, not merely by somebody's local numbering. */
 static bool id_is_strong(const struct scsi_designator *d)
 {
 	switch (d->type) {
-	case SCSI_ID_NAA: return d->bytes[0] >> 4 != 3; /* 3: locally assigned */
+	case SCSI_ID_NAA: return naa_is_strong(d->bytes, d->n_bytes);
 	case SCSI_ID_EUI64:
 	case SCSI_ID_NAME: return true;
 	default: return false;
@@ -100,6 +114,16 @@ bool lu_info_same_unit(const struct lu_info *a, const struct lu_info *b)
 		return true;
 	return models_equal(a, b) &&
 	       (!a->serial[0] || !b->serial[0] || strcmp(a->serial, b->serial) == 0);
+}
+
+void lu_info_drop_shared(struct lu_info *i, const struct lu_info *other)
+{
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < i->n_id; k++)
+		if (!ids_has(other, &i->id[k]))
+			i->id[n++] = i->id[k];
+	i->n_id = n;
 }
 
 /* ---- names ------------------------------------------------------------- */

@@ -11,8 +11,8 @@
 #include "base/cleanup.h"
 #include "device/lu.h"
 
-/* Units as text: "N:…" NAA, "E:…" EUI-64, "S:…" name string, "T:…" T10, "V:…" vendor specific;
- * blanks between. */
+/* Units as text: "N:…" NAA, "5:…", "6:…" NAA of that format and no company, "E:…" EUI-64, "S:…"
+ * name string, "T:…" T10, "V:…" vendor specific; blanks between. */
 struct unit {
 	const char *vendor, *product, *serial, *ids;
 };
@@ -29,13 +29,19 @@ static struct lu_info info_of(const struct unit *u)
 		struct scsi_designator *d = &i.id[i.n_id++];
 		size_t n = strcspn(p, " ");
 
-		d->type = *p == 'N'   ? SCSI_ID_NAA
-			  : *p == 'E' ? SCSI_ID_EUI64
-			  : *p == 'S' ? SCSI_ID_NAME
-			  : *p == 'T' ? SCSI_ID_T10
-				      : SCSI_ID_VENDOR;
+		d->type = *p == 'N' || *p == '5' || *p == '6' ? SCSI_ID_NAA
+			  : *p == 'E'                         ? SCSI_ID_EUI64
+			  : *p == 'S'                         ? SCSI_ID_NAME
+			  : *p == 'T'                         ? SCSI_ID_T10
+							      : SCSI_ID_VENDOR;
 		d->n_bytes = (uint8_t)(n - 2);
 		memcpy(d->bytes, p + 2, n - 2);
+		if (*p == '5' || *p == '6') {
+			d->n_bytes = 8;
+			memset(d->bytes, 0, d->n_bytes);
+			d->bytes[0] = (uint8_t)((*p - '0') << 4);
+			memcpy(d->bytes + 4, p + 2, n - 2);
+		}
 		p += n + strspn(p + n, " ");
 	}
 	return i;
@@ -84,6 +90,10 @@ static void same_and_similar(void **state)
 		{{"A", "D", "1", "V:xyz"}, {"B", "D", "1", "V:xyz"}, false},
 		{{"A", "D", "1", "N:3bc"}, {"A", "D", "2", "N:3bc"}, false},
 		{{"A", "D", "1", "N:3bc"}, {"A", "D", "1", "N:3bc"}, true},
+		{{"A", "D", "1", "6:abc"}, {"A", "D", "1", "6:abc"}, true},
+		{{"A", "D", "1", "6:abc"}, {"A", "D", "2", "6:abc"}, false},
+		{{"A", "D", "1", "5:abc T:x"}, {"A", "D", "2", "5:abc T:x"}, false},
+		{{"A", "D", "1", "6:abc N:abc"}, {"A", "D", "2", "6:abc N:abc"}, true},
 		/* no designators at all */
 		{{"A", "D", "1", ""}, {"A", "D", "1", ""}, true},
 		{{"A", "D", "1", ""}, {"A", "D", "2", ""}, false},
@@ -107,6 +117,23 @@ static void same_and_similar(void **state)
 		b.device_type = 1;
 		assert_false(lu_info_same_unit(&a, &b));
 	}
+}
+
+static void what_tells_them_apart(void **state)
+{
+	struct unit one = {"A", "D", "1", "N:abc T:x V:v"}, two = {"A", "D", "1", "N:abc T:y V:v"};
+	struct lu_info a = info_of(&one), b = info_of(&two), c = a;
+	char name[LU_NAME_MAX];
+
+	lu_info_drop_shared(&a, &b);
+	lu_info_name(&a, name, sizeof(name));
+	assert_int_equal(a.n_id, 1);
+	assert_string_equal(name, "t10.x");
+	lu_info_drop_shared(&b, &c);
+	lu_info_name(&b, name, sizeof(name));
+	assert_string_equal(name, "t10.y");
+	lu_info_drop_shared(&c, &c);
+	assert_int_equal(c.n_id, 0);
 }
 
 static void names(void **state)
@@ -198,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_and_similar),
+		cmocka_unit_test(what_tells_them_apart),
 		cmocka_unit_test(names),
 		cmocka_unit_test(longest_names_fit),
 		cmocka_unit_test(names_of_others),

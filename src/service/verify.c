@@ -102,6 +102,14 @@ static void describe_other(const struct lu_info *before, const struct lu_info *n
 
 	lu_info_name(before, was, sizeof(was));
 	lu_info_name(now, is, sizeof(is));
+	if (strcmp(was, is) == 0 && strcmp(before->serial, now->serial) == 0) {
+		struct lu_info a = *before, b = *now;
+
+		lu_info_drop_shared(&a, now);
+		lu_info_drop_shared(&b, before);
+		lu_info_name(&a, was, sizeof(was));
+		lu_info_name(&b, is, sizeof(is));
+	}
 	snprintf(why, n,
 		 "the LUN is another unit now: it was %s (serial %.32s), it is %s (serial %.32s)",
 		 was[0] ? was : "unnamed", before->serial[0] ? before->serial : "none",
