@@ -32,6 +32,7 @@ static uint32_t error_of(int result)
 	switch (-result) {
 	case 0: return 0;
 	case EPERM:
+	case EACCES:
 	case EROFS: return NBD_EPERM;
 	case ENOMEM: return NBD_ENOMEM;
 	case EINVAL: return NBD_EINVAL;

@@ -320,7 +320,7 @@ static void one_failed_part_fails_the_request(void **state)
 	assert_int_equal(q.r.result, PENDING); /* the others have not come back */
 	fake_good(&path, 0);
 	fake_good(&path, 0);
-	assert_int_equal(q.r.result, -EIO);
+	assert_int_equal(q.r.result, -ENODATA);
 	lu_get_stats(lu, &st);
 	assert_int_equal(st.n_errors, 1);
 	assert_int_equal(st.read_bytes, 0);
@@ -367,7 +367,7 @@ static void flush(void **state)
 
 	submit(&q, BLK_FLUSH, 0, 0);
 	fake_sense(&path, 0, 0x3, 0x11, 0);
-	assert_int_equal(q.r.result, -EIO);
+	assert_int_equal(q.r.result, -ENODATA);
 	lu_get_stats(lu, &st);
 	assert_int_equal(st.n_flushes, 3);
 	assert_int_equal(st.n_errors, 1);
@@ -444,11 +444,11 @@ static void fua_by_flush(void **state)
 	submit_flags(&q, BLK_WRITE, BLK_F_FUA, 0, BB);
 	fake_good(&path, 0);
 	fake_sense(&path, 0, 0x3, 0x11, 0);
-	assert_int_equal(q.r.result, -EIO);
+	assert_int_equal(q.r.result, -ENODATA);
 	/* the write fails: no flush */
 	submit_flags(&q, BLK_WRITE, BLK_F_FUA, 0, BB);
 	fake_sense(&path, 0, 0x3, 0x11, 0);
-	assert_int_equal(q.r.result, -EIO);
+	assert_int_equal(q.r.result, -ENODATA);
 	assert_int_equal(path.n, 0);
 }
 

@@ -88,18 +88,29 @@ static void push(struct ublk_slot *s, uint32_t op, int32_t result)
 	loop_defer(q->loop, &q->submit);
 }
 
-/* What the kernel may be told: some mean to it that it is to try again, or more. */
+int ublk_errno(int result)
+{
+	switch (-result) {
+	case EROFS:
+	case EACCES: return -EREMOTEIO; /* as of a SCSI disk: the unit's last word */
+	case EOPNOTSUPP:
+	case ETIMEDOUT:
+	case ENOSPC:
+	case ENOLINK:
+	case EREMOTEIO:
+	case EBADE:
+	case ENODATA:
+	case EILSEQ:
+	case ENODEV: return result;
+	default: return result < 0 ? -EIO : 0;
+	}
+}
+
 static int32_t answer_of(const struct blk_req *r)
 {
-	switch (-r->result) {
-	case 0: return r->op == BLK_READ || r->op == BLK_WRITE ? (int32_t)r->n_bytes : 0;
-	case ENOSPC:
-	case EOPNOTSUPP:
-	case EREMOTEIO:
-	case EILSEQ:
-	case ENODATA: return r->result;
-	default: return -EIO;
-	}
+	if (r->result == 0 && (r->op == BLK_READ || r->op == BLK_WRITE))
+		return (int32_t)r->n_bytes;
+	return ublk_errno(r->result);
 }
 
 static void answer(struct ublk_slot *s, int32_t result)

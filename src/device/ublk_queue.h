@@ -37,6 +37,13 @@ struct ublk_queue_cfg {
 /* Control: fetch. The device can be started then. */
 int ublk_queue_start(struct ublk_queue **ret_queue, const struct ublk_queue_cfg *cfg);
 
+/*
+ * What the kernel is told of a request's result: those errors that it has a block status for.
+ * Not those that mean to it that it is to try again (ENOMEM, EBUSY, EAGAIN), or that are none of
+ * a disk's (EINVAL, of zones and of device mapper).
+ */
+int ublk_errno(int result);
+
 /* Control: size and write protection are others now. */
 void ublk_queue_changed(struct ublk_queue *q, const struct blk_limits *limits);
 

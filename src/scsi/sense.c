@@ -379,10 +379,10 @@ static struct scsi_verdict judge_sense(const struct scsi_sense *s, uint8_t opcod
 	case SENSE_MEDIUM_ERROR:
 		/*
 		 * The unit has tried hard already where it says that the block cannot be read or
-		 * found.
+		 * found. Only these are "medium" to Linux, too: no other path has the data.
 		 */
 		if (s->asc == 0x11 || s->asc == 0x13 || s->asc == 0x14)
-			return verdict(SCSI_ACT_FAIL, -EIO);
+			return verdict(SCSI_ACT_FAIL, -ENODATA);
 		return verdict(SCSI_ACT_RETRY, -EIO);
 	case SENSE_HARDWARE_ERROR: return verdict(SCSI_ACT_RETRY, -EREMOTEIO);
 	case SENSE_ILLEGAL_REQUEST: return judge_illegal_request(s, opcode);

@@ -107,7 +107,8 @@ struct scsi_verdict {
  *
  * Errors, in meaning as the Linux block layer has them:
  *
- *	-EIO         medium error, LBA out of range, unit will not become ready,
+ *	-ENODATA     medium error: the block cannot be read or found
+ *	-EIO         another medium error, LBA out of range, unit will not become ready,
  *	             no or unreadable sense, busy for too long
  *	-EREMOTEIO   hardware error, command aborted, request refused as such
  *	-EROFS       write protected

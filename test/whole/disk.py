@@ -3,7 +3,7 @@
 A disk that fails on request: a small target for what no real one can be made to do
 
 One unit, LUN 0, with a write cache. Every command is answered properly but those whose
-operation code is in `broken`, which end with the sense data given there.
+operation code is in `broken`, which end with the sense data given there, or with CONFLICT.
 """
 import struct
 import threading
@@ -12,6 +12,7 @@ from peer import Peer, login_response, pdu, read_pdu
 
 NAME = "iqn.2026-11.test.whole:brittle"
 MEDIUM_WRITE_ERROR = (3, 0x0C, 0x00)
+CONFLICT = "reservation conflict"
 BLOCK = 512
 BURST = 262144
 SYNC_10, SYNC_16 = 0x35, 0x91
@@ -124,7 +125,10 @@ class Talk:
         if op in disk.broken:
             if header[1] & 0x20:
                 self.take(header, data)
-            self.check(header, *disk.broken[op])
+            if disk.broken[op] == CONFLICT:
+                self.status(header, 0x18, residual=int.from_bytes(header[20:24], "big"))
+            else:
+                self.check(header, *disk.broken[op])
         elif op == 0x12:
             self.give(header, inquiry(cdb))
         elif op == 0xA0:
