@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Subscribe: what there is, then what changes."""
 import os
+import threading
 
 import pytest
 
@@ -162,9 +163,20 @@ def test_who_never_reads_is_cut_off(make_service, listen):
     before = service.threads()
     stuck, quiet = listen(service), listen(service)
     quiet.until("current")
+
+    def heard():
+        return kinds(quiet.seen).count("target-removed") + sum(e["count"] or 0 for e in quiet.seen)
+
+    def read():
+        while heard() < 1800:
+            quiet.next()
+
+    # all the time: who reads only when all has been said may be late
+    reader = threading.Thread(target=read)
+    reader.start()
     fill(service)
-    while kinds(quiet.seen).count("target-removed") + sum(e["count"] or 0 for e in quiet.seen) < 1800:
-        quiet.next()
+    reader.join(60)
+    assert heard() >= 1800
     wait_for(lambda: "takes none: closed" in service.log(), 15, "the end of who does not read")
     with pytest.raises((ConnectionError, EOFError, OSError)):
         while True:
