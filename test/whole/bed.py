@@ -444,8 +444,9 @@ class Service:
             left += self.end_children()
             log = self.log()
             shutil.rmtree(self.directory, ignore_errors=True)
-        if "Sanitizer" in log or "runtime error:" in log:
-            trouble.append("a sanitizer spoke")
+        spoken = re.search(r"Sanitizer|runtime error:", log)
+        if spoken:
+            trouble.append("a sanitizer spoke:\n%s\n" % log[max(0, spoken.start() - 200):][:6000])
         if expect_clean and left:
             trouble.append("left behind: " + ", ".join(left))
         assert not trouble, "%s\n%s" % ("; ".join(trouble), log[-8000:])

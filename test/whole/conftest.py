@@ -225,10 +225,12 @@ def fake():
 @pytest.fixture
 def api(service, monkeypatch):
     """The library in this process, speaking to the test's service."""
-    sanitized = b"libasan" in subprocess.run(["ldd", bed.LIBRARY], capture_output=True).stdout
+    needed = subprocess.run(["ldd", bed.LIBRARY], capture_output=True, text=True).stdout
     with open("/proc/self/maps") as f:
-        if sanitized and "libasan" not in f.read():
-            pytest.skip("the library has a sanitizer, the interpreter has not: set LD_PRELOAD to libasan.so")
+        maps = f.read()
+    for runtime in ("libasan", "libtsan"):
+        if runtime in needed and runtime not in maps:
+            pytest.skip("the library has a sanitizer, the interpreter has not: set LD_PRELOAD to %s.so" % runtime)
     monkeypatch.setenv("ISCSIDSC_SOCKET", service.socket)
     import api as module
 
