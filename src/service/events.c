@@ -273,7 +273,10 @@ static int tell_present(struct manager *m, const struct subscriber *to, struct v
 	return r;
 }
 
-/* The next event as a reference, or *ret_lost > 0; NULL and 0: there is none yet. */
+/*
+ * The next event, or *ret_lost > 0; NULL and 0: there is none yet. A copy: jansson's references
+ * do not order what one thread read before what another one frees.
+ */
 static json_t *take(struct events *e, struct subscriber *s, uint64_t *ret_lost)
 {
 	json_t *j = NULL;
@@ -286,8 +289,10 @@ static json_t *take(struct events *e, struct subscriber *s, uint64_t *ret_lost)
 	while (s->at < e->next && !e->ring[s->at % RING])
 		s->at++;
 	*ret_lost = s->at - wanted;
-	if (*ret_lost == 0 && s->at < e->next)
-		j = json_incref(e->ring[s->at++ % RING]);
+	if (*ret_lost == 0 && s->at < e->next) {
+		j = json_deep_copy(e->ring[s->at++ % RING]);
+		*ret_lost = !j;
+	}
 	pthread_mutex_unlock(&e->lock);
 	return j;
 }
