@@ -245,11 +245,28 @@ static void zeroes_and_discards_arrive_as_such(void **state)
 
 static void errors_reach_the_caller(void **state)
 {
+	static const struct {
+		int result;
+		const char *text;
+	} row[] = {
+		{-ENOSPC, "No space left on device"}, {-ENODATA, "No data available"},
+		{-EBADE, "Invalid exchange"},         {-EREMOTEIO, "Remote I/O error"},
+		{-EROFS, "Remote I/O error"},         {-EACCES, "Remote I/O error"},
+		{-ETIMEDOUT, "Connection timed out"}, {-ENOLINK, "Link has been severed"},
+		{-ENODEV, "No such device"},          {-EOPNOTSUPP, "Operation not supported"},
+		{-EAGAIN, "Input/output error"},      {-ENOMEM, "Input/output error"},
+		{-EBUSY, "Input/output error"},       {-ENOMEDIUM, "Input/output error"},
+	};
+
 	start();
-	atomic_store(&rig.unit.write_result, -ENOSPC);
-	assert_int_equal(rig_sh(&rig, "dd if=/dev/zero of=$P bs=4k count=1 oflag=direct 2>&1 | "
-				      "grep 'No space left'"),
-			 0);
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		atomic_store(&rig.unit.write_result, row[i].result);
+		assert_int_equal(rig_sh(&rig,
+					"LC_ALL=C dd if=/dev/zero of=$P bs=4k count=1 oflag=direct "
+					"2>&1 | grep ': %s$'",
+					row[i].text),
+				 0);
+	}
 	atomic_store(&rig.unit.write_result, 0);
 	atomic_store(&rig.unit.flush_result, -EIO);
 	assert_int_equal(rig_sh(&rig, "! dd if=/dev/zero of=$P bs=4k count=1 conv=fsync #!quiet"),

@@ -22,25 +22,25 @@ from test_nbd import socket_of
 READ, WRITE = (0x28, 0x88), (0x2A, 0x8A)
 BLOCK = 4096
 
-# operations, (key, ASC, ASCQ), then the error on a FUSE file, a loop device, an NBD client
-BACKENDS = ("fuse", "loop", "nbd")
+# operations, (key, ASC, ASCQ), then the error on a FUSE file, a loop device, an NBD client, a ublk device
+BACKENDS = ("fuse", "loop", "nbd", "ublk")
 ROWS = [
-    (READ, (0x3, 0x11, 0x00), "ENODATA", "ENODATA", "EIO"),
-    (READ, (0x3, 0x14, 0x00), "ENODATA", "ENODATA", "EIO"),
-    (WRITE, (0x3, 0x0C, 0x00), "EIO", "EIO", "EIO"),
-    (READ, (0x4, 0x44, 0x00), "EREMOTEIO", "EREMOTEIO", "EIO"),
-    (WRITE, (0x5, 0x24, 0x00), "EREMOTEIO", "EREMOTEIO", "EIO"),
-    (WRITE, (0x5, 0x10, 0x01), "EILSEQ", "EILSEQ", "EIO"),
-    (READ, (0x2, 0x3A, 0x00), "ENOMEDIUM", "EIO", "EIO"),
-    (READ, (0x2, 0x04, 0x03), "EIO", "EIO", "EIO"),
-    (WRITE, (0x7, 0x27, 0x07), "ENOSPC", "ENOSPC", "ENOSPC"),
-    (WRITE, (0xD, 0x00, 0x00), "ENOSPC", "ENOSPC", "ENOSPC"),
-    (WRITE, (0x7, 0x74, 0x71), "EACCES", "EIO", "EPERM"),
-    (READ, (0xB, 0x10, 0x03), "EILSEQ", "EILSEQ", "EIO"),
-    (WRITE, (0xB, 0x47, 0x05), "EREMOTEIO", "EREMOTEIO", "EIO"),
-    (WRITE, disk.CONFLICT, "EBADE", "EBADE", "EIO"),
+    (READ, (0x3, 0x11, 0x00), "ENODATA", "ENODATA", "EIO", "ENODATA"),
+    (READ, (0x3, 0x14, 0x00), "ENODATA", "ENODATA", "EIO", "ENODATA"),
+    (WRITE, (0x3, 0x0C, 0x00), "EIO", "EIO", "EIO", "EIO"),
+    (READ, (0x4, 0x44, 0x00), "EREMOTEIO", "EREMOTEIO", "EIO", "EREMOTEIO"),
+    (WRITE, (0x5, 0x24, 0x00), "EREMOTEIO", "EREMOTEIO", "EIO", "EREMOTEIO"),
+    (WRITE, (0x5, 0x10, 0x01), "EILSEQ", "EILSEQ", "EIO", "EILSEQ"),
+    (READ, (0x2, 0x3A, 0x00), "ENOMEDIUM", "EIO", "EIO", "EIO"),
+    (READ, (0x2, 0x04, 0x03), "EIO", "EIO", "EIO", "EIO"),
+    (WRITE, (0x7, 0x27, 0x07), "ENOSPC", "ENOSPC", "ENOSPC", "ENOSPC"),
+    (WRITE, (0xD, 0x00, 0x00), "ENOSPC", "ENOSPC", "ENOSPC", "ENOSPC"),
+    (WRITE, (0x7, 0x74, 0x71), "EACCES", "EIO", "EPERM", "EREMOTEIO"),
+    (READ, (0xB, 0x10, 0x03), "EILSEQ", "EILSEQ", "EIO", "EILSEQ"),
+    (WRITE, (0xB, 0x47, 0x05), "EREMOTEIO", "EREMOTEIO", "EIO", "EREMOTEIO"),
+    (WRITE, disk.CONFLICT, "EBADE", "EBADE", "EIO", "EBADE"),
     # last: the unit is taken to be write protected from then on
-    (WRITE, (0x7, 0x27, 0x00), "EROFS", "EIO", "EPERM"),
+    (WRITE, (0x7, 0x27, 0x00), "EROFS", "EIO", "EPERM", "EREMOTEIO"),
 ]
 
 
@@ -103,7 +103,7 @@ def asker(backend, device):
         with client.s:
             yield client.error
         return
-    with opened(device, os.O_RDWR | (os.O_DIRECT if backend == "loop" else 0)) as fd:
+    with opened(device, os.O_RDWR | (os.O_DIRECT if backend in ("loop", "ublk") else 0)) as fd:
         yield lambda operations: file_errno(fd, operations)
 
 
@@ -136,8 +136,9 @@ def each_row(service, brittle, backend):
     service.logout(session)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ("fuse", "loop", "nbd"))
 def test_error_by_answer(make_service, brittle, backend):
+    """ublk's column is for ublk_inside.py."""
     each_row(make_service(backend=backend), brittle, backend)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bed import Refused, run, wait_for
 from test_persistent import keep
+from test_errno import brittle, each_row  # noqa: F401
 from test_session import discover
 
 BUSY = 0xEFFF0040
@@ -154,4 +155,9 @@ def test_another_backend_does_not_leave_them_to_wait(disk, make_service):
     service.backend = "loop"
     service.start()
     wait_for(lambda: path + " removed" in service.log(), 30, service.log)
+    nothing_is_left()
+
+
+def test_errors_of_the_unit(make_service, brittle):  # noqa: F811
+    each_row(make_service(backend="ublk"), brittle, "ublk")
     nothing_is_left()
