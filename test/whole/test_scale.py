@@ -229,3 +229,32 @@ def test_everything_at_once(service, make_tgt, seconds):
         t.join()
     assert not errors, errors[0]
     assert service.sessions() == [] and bed.loops_of(service.directory) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend, fds_each", [("loop", 2), ("fuse", 2), ("nbd", 1)])
+def test_what_a_disk_costs(make_service, make_tgt, backend, fds_each):
+    """Memory and descriptors grow with the disks by what doc/scale.md says; threads do not."""
+    service = make_service(backend=backend)
+    tgt = make_tgt()
+    counts = (20, 60)
+    names = []
+    for tid, n in enumerate(counts, 1):
+        names.append(tgt.target("iqn.2026-11.test.whole:n%d" % n, tid=tid))
+        for lun in range(1, n + 1):
+            tgt.lun(lun, tid=tid, store="null")
+    discover(service, tgt)
+    at, sessions = [], []
+    for i, name in enumerate(names):
+        sessions.append(service.login(name))
+        wait_for(lambda: sum(1 for d in service.devices() if d["legacyName"]) == sum(counts[:i + 1]), 120, "the disks")
+        # threads that a login needs for itself end soon, and one looks after each session
+        wait_for(lambda: service.threads() < 16, 30, lambda: "%d threads" % service.threads())
+        at.append((service.rss_kib(), service.fds()))
+    rss, fds = (b - a for a, b in zip(*at))
+    n = counts[1]
+    assert fds <= n * fds_each + 4
+    assert sanitized() or rss < n * 400, "%d KiB each" % (rss // n)
+    for session in sessions:
+        service.logout(session)
+    assert bed.loops_of(service.directory) == [] and tgt.sessions() == 0
