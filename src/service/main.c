@@ -9,7 +9,8 @@
  * End: by SIGTERM or SIGINT. Every session is logged out by safe removal for as
  * long as stop_timeout; a second signal ends the waiting. What is held even then
  * is flushed and cut off, because its device cannot outlive us, and the exit
- * status says so.
+ * status says so. By SIGUSR1 the same, but what the next service can take over stays
+ * (handover.h): that is how to restart.
  */
 #include <errno.h>
 #include <signal.h>
@@ -28,6 +29,7 @@
 #endif
 
 #include "base/cleanup.h"
+#include "service/handover.h"
 #include "service/log.h"
 #include "service/memory.h"
 #include "service/options.h"
@@ -197,6 +199,7 @@ static sigset_t ending(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
 	return set;
 }
 
@@ -384,8 +387,18 @@ static int service_start(struct service *sv)
 	return r;
 }
 
-/* Return: exit status. */
-static int service_stop(struct service *sv)
+static bool any_session(struct manager *m)
+{
+	bool any;
+
+	pthread_mutex_lock(&m->lock);
+	any = !list_empty(&m->sessions);
+	pthread_mutex_unlock(&m->lock);
+	return any;
+}
+
+/* @may_stay: which sessions the next service may find in use; NULL: none. Return: exit status. */
+static int service_stop(struct service *sv, bool (*may_stay)(struct session *s))
 {
 	struct manager *m = &sv->manager;
 	bool again = false, clean = true;
@@ -393,17 +406,20 @@ static int service_stop(struct service *sv)
 	size_t n;
 
 	manager_begin_stop(m);
-	n = shutdown_sessions(m, sv->config.stop_timeout_ns, hurry, held_said, &again);
+	n = shutdown_sessions(m, sv->config.stop_timeout_ns, may_stay, hurry, held_said, &again);
 	if (n) {
 		status = EXIT_HELD;
 		log_error("stopping: %zu sessions are still held; their devices are flushed and "
 			  "cut off",
 			  n);
-		clean = shutdown_force(m);
+		clean = shutdown_force(m, may_stay);
 	}
 	if (!clean)
 		log_error("stopping: not everything could be taken away");
-	give_up(m->devices_dir);
+	if (!may_stay)
+		give_up(m->devices_dir);
+	else if (any_session(m))
+		clean = false;
 	/* a discovery under way has a bound of its own, which nobody needs to wait for */
 	if (!rpc_stop(sv->rpc, RPC_STOP_NS) || !manager_wait_helpers(m, RPC_STOP_NS) || !clean) {
 		log_info("stopped");
@@ -466,9 +482,11 @@ static int run(struct service *sv)
 	r = become_ready(&sv->manager, sv->options.socket);
 	if (r == 0)
 		r = wait_for_end();
-	log_info("stopping (%s)", r == SIGINT ? "SIGINT" : "SIGTERM");
+	log_info("stopping (%s)", r == SIGUSR1  ? "SIGUSR1, for a restart"
+				  : r == SIGINT ? "SIGINT"
+						: "SIGTERM");
 	notify("STOPPING=1\nSTATUS=Stopping");
-	r = service_stop(sv);
+	r = service_stop(sv, r == SIGUSR1 ? handover_can_stay : NULL);
 	log_info("stopped");
 	return r;
 }

@@ -23,6 +23,7 @@ struct exit {
 	struct session *s; /* a reference */
 	uint64_t again_ns;
 	bool busy, done; /* manager->lock */
+	bool stays;      /* manager->lock: done, since the next service will have it */
 	bool seen;       /* in this round's list of sessions */
 	char why[600];   /* manager->lock: it is still there, because … */
 };
@@ -32,6 +33,7 @@ struct exits {
 	struct list list;
 	unsigned n_busy; /* manager->lock */
 	bool (*leave)(struct session *s, char *why, size_t n);
+	bool (*may_stay)(struct session *s); /* NULL: none may */
 };
 
 static bool leave_safely(struct session *s, char *why, size_t n)
@@ -61,10 +63,14 @@ static void exit_run(void *arg)
 	struct manager *m = x->of->m;
 	char why[sizeof(x->why)] = "";
 	bool done = x->of->leave(x->s, why, sizeof(why));
+	bool stays = !done && x->of->may_stay && x->of->may_stay(x->s);
 
+	if (stays)
+		log_info("session %s: left to the next service: %s", x->s->target, why);
 	pthread_mutex_lock(&m->lock);
 	memcpy(x->why, why, sizeof(x->why));
-	x->done = done;
+	x->done = done || stays;
+	x->stays = stays;
 	x->again_ns = clock_now_ns() + AGAIN_NS;
 	x->busy = false;
 	x->of->n_busy--;
@@ -146,7 +152,19 @@ static void exit_add(struct exits *e, struct session *s)
 	x->seen = true;
 }
 
-/* Looks which sessions there are. Return: how many; those without memory count. */
+static size_t exits_staying(struct exits *e)
+{
+	struct exit *x;
+	size_t n = 0;
+
+	pthread_mutex_lock(&e->m->lock);
+	list_for_each (x, &e->list, node)
+		n += x->seen && x->stays;
+	pthread_mutex_unlock(&e->m->lock);
+	return n;
+}
+
+/* Looks which sessions there are. Return: how many must go; those without memory count. */
 static size_t exits_look(struct exits *e)
 {
 	struct session **v;
@@ -160,7 +178,7 @@ static size_t exits_look(struct exits *e)
 	for (size_t i = 0; i < n; i++)
 		exit_add(e, v[i]);
 	free(v);
-	return n;
+	return n - exits_staying(e);
 }
 
 static void exits_begin(struct exits *e)
@@ -174,7 +192,8 @@ static void exits_begin(struct exits *e)
 }
 
 static struct exits *exits_new(struct manager *m,
-			       bool (*leave)(struct session *s, char *why, size_t n))
+			       bool (*leave)(struct session *s, char *why, size_t n),
+			       bool (*may_stay)(struct session *s))
 {
 	struct exits *e = calloc(1, sizeof(*e));
 
@@ -182,6 +201,7 @@ static struct exits *exits_new(struct manager *m,
 		return NULL;
 	e->m = m;
 	e->leave = leave;
+	e->may_stay = may_stay;
 	list_init(&e->list);
 	return e;
 }
@@ -272,11 +292,12 @@ static void hasten_all(struct exits *e)
 	}
 }
 
-size_t shutdown_sessions(struct manager *m, uint64_t timeout_ns, bool (*hurry)(void *arg),
+size_t shutdown_sessions(struct manager *m, uint64_t timeout_ns,
+			 bool (*may_stay)(struct session *s), bool (*hurry)(void *arg),
 			 void (*said)(void *arg, const char *text), void *arg)
 {
 	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
-	struct exits *e = exits_new(m, leave_safely);
+	struct exits *e = exits_new(m, leave_safely, may_stay);
 	struct telling t = {.said = said, .arg = arg};
 	size_t n_left;
 
@@ -304,16 +325,30 @@ size_t shutdown_sessions(struct manager *m, uint64_t timeout_ns, bool (*hurry)(v
 
 /* ---- by force ---------------------------------------------------------------------------- */
 
-bool shutdown_force(struct manager *m)
+static void exits_let_stay(struct exits *e)
+{
+	struct exit *x;
+	bool stays;
+
+	list_for_each (x, &e->list, node) {
+		stays = e->may_stay && e->may_stay(x->s);
+		pthread_mutex_lock(&e->m->lock);
+		x->stays = x->done = stays;
+		pthread_mutex_unlock(&e->m->lock);
+	}
+}
+
+bool shutdown_force(struct manager *m, bool (*may_stay)(struct session *s))
 {
 	uint64_t deadline_ns = clock_now_ns() + FORCE_NS;
-	struct exits *e = exits_new(m, leave_by_force);
+	struct exits *e = exits_new(m, leave_by_force, may_stay);
 	struct exit *x;
 	bool begun = true;
 
 	if (!e)
 		return false;
 	exits_look(e);
+	exits_let_stay(e);
 	/* each once */
 	while (begun && clock_now_ns() < deadline_ns) {
 		begun = false;

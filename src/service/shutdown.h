@@ -14,13 +14,18 @@
 
 /*
  * Logs out every session, by safe removal, until @timeout_ns have passed; what
- * holds it up is logged, and told to @said. @hurry(arg) true ends the waiting early.
+ * holds it up is logged, and told to @said. @hurry(arg) true ends the waiting early. One that
+ * cannot be logged out and @may_stay (optional, control thread) is left as it is.
  *
- * Return: sessions that are still there.
+ * Return: sessions that are still there and may not stay.
  */
-size_t shutdown_sessions(struct manager *m, uint64_t timeout_ns, bool (*hurry)(void *arg),
+size_t shutdown_sessions(struct manager *m, uint64_t timeout_ns,
+			 bool (*may_stay)(struct session *s), bool (*hurry)(void *arg),
 			 void (*said)(void *arg, const char *text), void *arg);
-/* What is still held is flushed, taken away and closed. False: not all of it could be. */
-bool shutdown_force(struct manager *m);
+/*
+ * What is still held and may not stay is flushed, taken away and closed. False: not all of it
+ * could be.
+ */
+bool shutdown_force(struct manager *m, bool (*may_stay)(struct session *s));
 
 #endif

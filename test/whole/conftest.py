@@ -45,7 +45,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """The cheap ones first, so that what is broken is known soon."""
-    order = ["test_cli", "test_service", "test_all_calls", "test_client_rules", "test_discovery", "test_targets", "test_session", "test_udev", "test_persistent", "test_bound", "test_user", "test_security", "test_scsi", "test_connections", "test_events", "test_upkeep", "test_go",
+    order = ["test_cli", "test_service", "test_all_calls", "test_client_rules", "test_discovery", "test_targets", "test_session", "test_udev", "test_persistent", "test_restart", "test_bound", "test_user", "test_security", "test_scsi", "test_connections", "test_events", "test_upkeep", "test_go",
              "test_busy", "test_force", "test_attention", "test_paths", "test_cache", "test_errno", "test_io", "test_nbd", "test_recovery", "test_swap",
              "test_scale", "test_store", "test_crowd", "test_races", "test_wire", "test_lio", "test_ublk", "test_boot", "test_loads", "test_install", "test_demo"]  # fmt: skip
 
