@@ -109,8 +109,7 @@ static ISDSC_STATUS logout_by_force(struct cli *cli, const ISCSI_UNIQUE_SESSION_
 	out(cli, "    By force: what the users of a device have not written yet is lost, and their "
 		 "I/O ends with errors\n");
 	fflush(stdout);
-	status = service_call_within("Logout",
-				     json_pack("{s:s, s:b}", "sessionId", text, "force", 1),
+	status = service_call_within("LogoutByForce", json_pack("{s:s}", "sessionId", text),
 				     FORCE_TIMEOUT_MS, &reply, why, sizeof(why));
 	if (status)
 		own_why(cli, why);

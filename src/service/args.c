@@ -45,11 +45,6 @@ bool args_known(const struct args *a, const char *known)
 	return true;
 }
 
-bool arg_is_there(const struct args *a, const char *name)
-{
-	return member(a, name) != NULL;
-}
-
 bool arg_bool(const struct args *a, const char *name, bool *ret)
 {
 	json_t *j = member(a, name);

@@ -23,8 +23,6 @@ struct args {
 /* Every member of @obj is one of the names in @known (separated by blanks). */
 bool args_known(const struct args *a, const char *known);
 
-/* Given, and not null. */
-bool arg_is_there(const struct args *a, const char *name);
 bool arg_bool(const struct args *a, const char *name, bool *ret);
 bool arg_int(const struct args *a, const char *name, uint64_t min, uint64_t max, uint64_t *ret);
 /* 64 bits, of which JSON makes a number with a sign. */

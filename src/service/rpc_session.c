@@ -69,19 +69,27 @@ static uint32_t login(struct rpc *c)
 	return code;
 }
 
-static uint32_t logout(struct rpc *c)
+static uint32_t end_session(struct rpc *c, uint32_t (*end)(struct session *s, struct refusal *why))
 {
 	CLEANUP(sess_putp) struct session *s = NULL;
 	struct unique_id id;
-	bool force = false;
 
-	if (!arg_session(&c->args, "sessionId", &id, NULL) ||
-	    (arg_is_there(&c->args, "force") && !arg_bool(&c->args, "force", &force)))
+	if (!arg_session(&c->args, "sessionId", &id, NULL))
 		return c->why.code;
 	s = sess_find(c->m, &id);
 	if (!s)
 		return refuse(&c->why, ISDSC_INVALID_SESSION_ID, "there is no such session");
-	return force ? sess_force_logout(s, &c->why) : sess_logout(s, &c->why);
+	return end(s, &c->why);
+}
+
+static uint32_t logout(struct rpc *c)
+{
+	return end_session(c, sess_logout);
+}
+
+static uint32_t logout_by_force(struct rpc *c)
+{
+	return end_session(c, sess_force_logout);
 }
 
 /* ---- ListSessions ---------------------------------------------------------------- */
@@ -166,7 +174,8 @@ const struct rpc_method rpc_session_methods[] = {
 	 "targetName informational initiatorInstance initiatorPort portal securityFlags "
 	 "loginOptions key persistent mapping",
 	 login},
-	{"Logout", true, "sessionId force", logout},
+	{"Logout", true, "sessionId", logout},
+	{"LogoutByForce", true, "sessionId", logout_by_force},
 	{"ListSessions", false, "", list_sessions},
 	{0},
 };

@@ -122,7 +122,7 @@ def every_call(form):
 def methods():
     """Of the interface, those that a call of the library asks for."""
     with open(os.path.join(SOURCE, "doc/io.iscsidsc.Initiator.varlink")) as f:
-        return set(re.findall(r"^method (\w+)\(", f.read(), re.M)) - {"ListHolders", "Subscribe", "RescanSession", "GetStatistics"}
+        return set(re.findall(r"^method (\w+)\(", f.read(), re.M)) - {"ListHolders", "LogoutByForce", "Subscribe", "RescanSession", "GetStatistics"}
 
 
 METHODS = methods()

@@ -155,9 +155,9 @@ def test_another_command_cannot_be_forced(make_service, tgt):
     r = service.cli("SessionList", "--force", check=2)
     assert "--force is for LogoutTarget" in r.out
     with pytest.raises(Refused):
-        service.varlink("Logout", sessionId=session, force="yes")
+        service.varlink("Logout", sessionId=session, force=True)
     assert len(service.sessions()) == 1
-    service.varlink("Logout", sessionId=session, force=None)
+    service.varlink("LogoutByForce", sessionId=session)
     assert service.sessions() == []
 
 
