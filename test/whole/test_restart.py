@@ -2,7 +2,7 @@
 """
 SIGUSR1, which is how systemd restarts the service: what can be taken over stays, the rest goes
 
-What stays is a matter of ublk: test_boot.py.
+What stays is a matter of ublk: ublk_inside.py.
 """
 import os
 import signal

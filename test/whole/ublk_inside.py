@@ -5,6 +5,7 @@ The service with ublk devices: run by test_ublk.py inside a guest, where there i
 import glob
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -133,6 +134,35 @@ def test_kept_logins_bring_it_back(disk):
     assert "data at risk" not in service.log()
     service.logout(session)
     nothing_is_left()
+
+
+def test_a_restart_leaves_what_is_in_use_to_the_next_service(disk):
+    """As systemd does it, by SIGUSR1."""
+    service, session, path = disk
+    keep(service, NAME)
+    run("mkfs.ext4", "-q", path)
+    run("mount", path, service.mnt)
+    data = os.urandom(4 << 20)
+    with open(os.path.join(service.mnt, "cached"), "wb") as f:
+        f.write(data)
+    service.process.signal(signal.SIGUSR1)
+    assert service.process.join(60) == 0
+    assert "left to the next service" in service.log()
+    assert os.path.ismount(service.mnt) and os.path.exists(path)
+    sync = subprocess.Popen(["sync", "-f", service.mnt])
+    service.start()
+    wait_for(lambda: [s for s in service.sessions() if s["targetName"] == NAME], 60, service.log)
+    assert sync.wait(60) == 0
+    run("sh", "-c", "echo 3 > /proc/sys/vm/drop_caches")
+    with open(os.path.join(service.mnt, "cached"), "rb") as f:
+        assert f.read() == data
+    (session,) = [s["id"] for s in service.sessions()]
+    assert service.device(session, seconds=60) == path
+    run("umount", service.mnt)
+    run("e2fsck", "-fn", path)
+    service.logout(session)
+    nothing_is_left()
+    assert "data at risk" not in service.log()
 
 
 def test_what_waits_for_a_unit_that_never_comes_ends_with_the_service(disk):
