@@ -445,6 +445,14 @@ const char *unit_name_for_open(const struct unit *u)
 	return u->backend->uri ? u->backend->uri(u->dev) : u->backend->path(u->dev);
 }
 
+/* @name: "" when there is no such link */
+static bool is_link(const char *device, const char *dir, const char *name)
+{
+	size_t n = strlen(dir);
+
+	return name[0] && strncmp(device, dir, n) == 0 && strcmp(device + n, name) == 0;
+}
+
 bool unit_path_is_device(const struct unit_path *p, const char *device)
 {
 	const struct unit *u = p->unit;
@@ -458,10 +466,8 @@ bool unit_path_is_device(const struct unit_path *p, const char *device)
 	if (strncmp(device, u->m->devices_dir, n) != 0)
 		return false;
 	device += n;
-	return (p->link[0] && strncmp(device, "/by-path/", 9) == 0 &&
-		strcmp(device + 9, p->link) == 0) ||
-	       (strncmp(device, "/by-id/", 7) == 0 && device[7] &&
-		(strcmp(device + 7, u->id_link) == 0 || strcmp(device + 7, u->wwn_link) == 0));
+	return is_link(device, "/by-path/", p->link) || is_link(device, "/by-id/", u->id_link) ||
+	       is_link(device, "/by-id/", u->wwn_link);
 }
 
 /* ---- life of a unit ---------------------------------------------------------------------- */

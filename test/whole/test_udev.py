@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-What udev is told, and the names of disks: those that udev makes of it are tested in test_boot.py
+What udev is told, and the names of disks: what udev makes of it is not tested here
 """
 import os
 import re
