@@ -220,9 +220,9 @@ static void exits_free(struct exits *e)
 	free(e);
 }
 
-static void pause_until(uint64_t deadline_ns, struct exits *e, bool (*hurry)(void *arg), void *arg)
+static void pause_until(uint64_t deadline_ns, struct exits *e)
 {
-	while (exits_busy(e) && clock_now_ns() < deadline_ns && !(hurry && hurry(arg)))
+	while (exits_busy(e) && clock_now_ns() < deadline_ns)
 		usleep(LOOK_NS / 1000);
 }
 
@@ -314,9 +314,9 @@ size_t shutdown_sessions(struct manager *m, uint64_t timeout_ns,
 		usleep(LOOK_NS / 1000);
 	}
 	if (n_left) {
-		pause_until(clock_now_ns() + LAST_WAIT_NS, e, NULL, NULL);
+		pause_until(clock_now_ns() + LAST_WAIT_NS, e);
 		hasten_all(e);
-		pause_until(clock_now_ns() + HASTEN_NS, e, NULL, NULL);
+		pause_until(clock_now_ns() + HASTEN_NS, e);
 		n_left = exits_look(e) + logins_under_way(m);
 	}
 	exits_free(e);
@@ -359,7 +359,7 @@ bool shutdown_force(struct manager *m, bool (*may_stay)(struct session *s))
 			exit_begin(x);
 			begun = true;
 		}
-		pause_until(deadline_ns, e, NULL, NULL);
+		pause_until(deadline_ns, e);
 	}
 	begun = exits_look(e) > 0;
 	exits_free(e);

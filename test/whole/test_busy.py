@@ -31,41 +31,30 @@ BUSY = "The session cannot be logged out since a device on that session is curre
 
 
 @contextlib.contextmanager
+def holding(*args):
+    """A program that says "ready" when it holds what it shall hold, and lets go at the end of its input."""
+    p = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said = p.stdout.readline()
+        assert said == "ready\n", said + p.stdout.read()
+        yield p
+    finally:
+        with contextlib.suppress(OSError):
+            p.stdin.close()
+        try:
+            p.wait(20)
+        except subprocess.TimeoutExpired:
+            p.kill()
+        p.stdout.close()
+
+
 def shell(script, *args):
-    """A shell that says "ready" when it holds what it shall hold, and lets go when told."""
-    p = subprocess.Popen(["sh", "-c", script + "\necho ready\nread x", "sh", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True)  # fmt: skip
-    try:
-        said = p.stdout.readline()
-        assert said == "ready\n", said + p.stdout.read()
-        yield p
-    finally:
-        with contextlib.suppress(OSError):
-            p.stdin.close()
-        try:
-            p.wait(20)
-        except subprocess.TimeoutExpired:
-            p.kill()
-        p.stdout.close()
+    return holding("sh", "-c", script + "\necho ready\nread x", "sh", *args)
 
 
-@contextlib.contextmanager
 def python(script, *args, before=()):
-    """The same in Python, for what a shell has no words for."""
-    p = subprocess.Popen([*before, "/usr/bin/python3", "-c", "import os, sys\n" + script + "\nprint('ready', flush=True); sys.stdin.read()", *args],
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
-    try:
-        said = p.stdout.readline()
-        assert said == "ready\n", said + p.stdout.read()
-        yield p
-    finally:
-        with contextlib.suppress(OSError):
-            p.stdin.close()
-        try:
-            p.wait(20)
-        except subprocess.TimeoutExpired:
-            p.kill()
-        p.stdout.close()
+    """For what a shell has no words for."""
+    return holding(*before, "/usr/bin/python3", "-c", "import os, sys\n" + script + "\nprint('ready', flush=True); sys.stdin.read()", *args)
 
 
 def make_small_fs(path):
